@@ -1,0 +1,84 @@
+"""The one page that component authors import from.
+
+A component is one class in one file: `methods/my_idea.py`, `attackers/...`, `matchers/...`,
+`bench/datasets/...`. The file's stem is its name; nothing else has to be edited.
+
+    from bench.api import Method, Request
+
+    class MyIdea(Method):
+        title = "My idea"
+        obfuscates = ("gender",)
+
+        def _protect(self, images, request):
+            return images.flip(-1)
+
+Sealed methods without an underscore check what goes in and out; hooks with one are the author's.
+"""
+
+from bench.components.attacker import Attacker, Scores
+from bench.components.base import (
+    Component,
+    Context,
+    Pretrained,
+    State,
+    load_module,
+    module_state,
+)
+from bench.components.dataset import Dataset
+from bench.components.matcher import Matcher
+from bench.components.method import (
+    Auxiliaries,
+    Method,
+    Protected,
+    Request,
+    Variant,
+    Verdict,
+    resize,
+    to_tensor,
+    to_uint8,
+)
+from bench.errors import (
+    BenchError,
+    ContractError,
+    InputError,
+    MetricError,
+    Unavailable,
+    UsageError,
+)
+from bench.faces import ATTACK, DEVELOP, POOLS, TEST, VALIDATION, Attribute, Faces, yes_no
+
+__all__ = [
+    "ATTACK",
+    "DEVELOP",
+    "POOLS",
+    "TEST",
+    "VALIDATION",
+    "Attacker",
+    "Attribute",
+    "Auxiliaries",
+    "BenchError",
+    "Component",
+    "Context",
+    "ContractError",
+    "Dataset",
+    "Faces",
+    "InputError",
+    "Matcher",
+    "Method",
+    "MetricError",
+    "Pretrained",
+    "Protected",
+    "Request",
+    "Scores",
+    "State",
+    "Unavailable",
+    "UsageError",
+    "Variant",
+    "Verdict",
+    "load_module",
+    "module_state",
+    "resize",
+    "to_tensor",
+    "to_uint8",
+    "yes_no",
+]

@@ -1,0 +1,1 @@
+"""Base classes of the four kinds of component. Authors import them from `bench.api`."""

@@ -1,0 +1,87 @@
+"""Datasets: labelled faces in four identity-disjoint pools."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from bench.components.base import Component
+from bench.errors import InputError
+from bench.faces import POOLS, Attribute, Faces
+
+
+class Dataset(Component):
+    """Fill in `_attributes`, `_fingerprint` and `_load`.
+
+    sizes: image sides it can deliver, the first is the default; empty: any.
+    needs_data: whether it reads files of the user's (`--data`), which may be several roots, joined.
+    obfuscate: attributes whose leakage is the question; every other labelled class attribute should survive.
+    """
+
+    sizes: ClassVar[tuple[int, ...]] = ()
+    default_size: ClassVar[int] = 112
+    needs_data: ClassVar[bool] = True
+    obfuscate: ClassVar[tuple[str, ...]] = ("gender", "race", "age_group")
+
+    def __init__(
+        self,
+        roots: Sequence[Path] = (),
+        *,
+        size: int = 0,
+        seed: int = 0,
+        preset: str = "",
+        **overrides: Any,
+    ) -> None:
+        super().__init__(preset=preset, **overrides)
+        self.roots = tuple(Path(r) for r in roots)
+        self.size = size or self.default_size
+        self.seed = seed
+        if self.sizes and self.size not in self.sizes:
+            raise InputError(f"{self.id} comes at {self.sizes} px, not {self.size}")
+        if self.needs_data and not self.roots:
+            raise InputError(f"{self.id} needs the publisher's files: add --data FOLDER")
+        for root in self.roots:
+            if not root.is_dir():
+                raise InputError(f"no such folder: {root}; give --data the folder of {self.id}")
+
+    # -- hooks -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _attributes(self) -> tuple[Attribute, ...]:
+        """What its labels say; must be cheap (no image is decoded)."""
+
+    @abstractmethod
+    def _fingerprint(self) -> str:
+        """Changes whenever a pixel, a label or a pool would; must be cheap."""
+
+    @abstractmethod
+    def _load(self, pool: str) -> Faces:
+        """The faces of one pool at `self.size`."""
+
+    # -- sealed ------------------------------------------------------------------------------------
+
+    @final
+    def attributes(self) -> tuple[Attribute, ...]:
+        """The attributes that every pool labels."""
+        return self._attributes()
+
+    @final
+    def fingerprint(self) -> str:
+        """Identity of the data as the harness sees it: files, size, seed, options."""
+        return self._fingerprint()
+
+    @final
+    def load(self, pool: str) -> Faces:
+        """One of `bench.faces.POOLS`, decoded. Raises InputError naming the file that is not usable."""
+        if pool not in POOLS:
+            raise InputError(f"no pool '{pool}'; pools are {', '.join(POOLS)}")
+        faces = self._load(pool)
+        if faces.images.shape[1:3] != (self.size, self.size):
+            raise InputError(f"{self.id} delivered {faces.images.shape}, not {self.size} px")
+        if len(np.unique(faces.identities)) < 2:
+            raise InputError(f"pool {pool} of {self.id} has fewer than two identities; give more data")
+        return faces

@@ -1,0 +1,81 @@
+"""The tidy table: one measured value a row. Every number the project publishes lives here first."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+SCHEMA_VERSION = 1
+OK, FAILED, UNAVAILABLE = "ok", "failed", "unavailable"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One value with everything needed to read it. What does not apply is None, never 0.
+
+    method, variant: as typed, `privacynet` and `gender+race`. method_role: `method` or `control`.
+    attribute: what is measured; None for whole-image metrics. role: `obfuscated` or `kept` by this variant.
+    label_source: whose labels the method was told (`truth`). threat: rung of the attackers' ladder (`static`).
+    component_kind, component: `attacker` `svm@se_resnet`, `matcher` `arcface`, `quality` `lpips_squeeze`, or the
+        aggregates `attacker` `pool` (mean or worst over the unseen attackers) and `matcher` `pool` (mean).
+    seen: the component was trained against; such rows stay out of every headline.
+    metric: see `bench.report.tables.METRICS`. condition: which side of a comparison is protected
+        (`original-original`, `original-protected`, `protected-protected`). policy: `reset` threshold on the scores at hand
+        or `fixed` on the originals'. operating_point: `fmr=0.01`.
+    value, ci_low, ci_high: the figure with its 95 % interval over identities. n: samples or comparisons behind it.
+    n_failed: samples that could not be processed. status: `ok`, `failed`, `unavailable`; reason: why.
+    flags: space-separated, see the documentation of flags. higher_is: `better`, `worse` or `neither`, for privacy.
+    reported: the figure a paper prints for the same quantity. cell: key of the unit of work behind the value.
+    """
+
+    method: str
+    variant: str
+    method_role: str
+    dataset: str
+    metric: str
+    value: float | None
+    attribute: str | None = None
+    role: str | None = None
+    label_source: str | None = "truth"
+    threat: str | None = None
+    component_kind: str | None = None
+    component: str | None = None
+    seen: bool = False
+    condition: str | None = None
+    policy: str | None = None
+    operating_point: str | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    n: int | None = None
+    n_failed: int | None = None
+    seed: int = 0
+    status: str = OK
+    reason: str | None = None
+    flags: str = ""
+    unit: str | None = None
+    higher_is: str = "neither"
+    reported: float | None = None
+    cell: str | None = None
+
+
+COLUMNS = tuple(f.name for f in fields(Row))
+_INTEGERS = ("n", "n_failed", "seed")
+_FLOATS = ("value", "ci_low", "ci_high", "reported")
+_BOOLEANS = ("seen",)
+
+
+def to_frame(rows: Iterable[Row | dict[str, Any]]) -> pd.DataFrame:
+    """The rows as a table with fixed columns and types; absent is <NA> or NaN."""
+    import pandas as pd
+
+    records = [asdict(r) if isinstance(r, Row) else r for r in rows]
+    table = pd.DataFrame.from_records(records, columns=list(COLUMNS))
+    types: dict[str, Any] = dict.fromkeys(COLUMNS, "string")
+    types |= dict.fromkeys(_INTEGERS, "Int64") | dict.fromkeys(_FLOATS, "float64")
+    types |= dict.fromkeys(_BOOLEANS, "bool")
+    return table.astype(types)
