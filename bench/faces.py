@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -33,6 +33,18 @@ GENDER = Attribute("gender", ("female", "male"))
 AGE = Attribute("age", unit="years")
 AGE_GROUP = Attribute("age_group", ("up to 30", "31 to 45", "over 45"))
 YOUNG = Attribute("young", ("no", "yes"))
+
+_SAME_THING = ({"age", "age_group", "young"},)
+
+
+def kept(attributes: Iterable[str], obfuscated: Iterable[str]) -> tuple[str, ...]:
+    """The attributes that should survive: not obfuscated, nor another name for one that is (young, age
+    group)."""
+    gone = set(obfuscated)
+    for names in _SAME_THING:
+        if gone & names:
+            gone |= names
+    return tuple(a for a in attributes if a not in gone)
 
 
 def yes_no(name: str) -> Attribute:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
-OK, FAILED, UNAVAILABLE = "ok", "failed", "unavailable"
+OK, FAILED, UNAVAILABLE, UNDEFINED = "ok", "failed", "unavailable", "undefined"
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,18 @@ class Row:
 
     method, variant: as typed, `privacynet` and `gender+race`. method_role: `method` or `control`.
     attribute: what is measured; None for whole-image metrics. role: `obfuscated` or `kept` by this variant.
-    label_source: whose labels the method was told (`truth`). threat: rung of the attackers' ladder (`static`).
-    component_kind, component: `attacker` `svm@se_resnet`, `matcher` `arcface`, `quality` `lpips_squeeze`, or the
-        aggregates `attacker` `pool` (mean or worst over the unseen attackers) and `matcher` `pool` (mean).
+    label_source: whose labels the method was told. threat: rung of the attackers' ladder (`static`).
+    component_kind, component: `attacker` `svm@se_resnet`, `matcher` `arcface`, `quality` and its recipe; the
+        component `pool` stands for all unseen ones: their mean, or the worst of them for `leak`.
     seen: the component was trained against; such rows stay out of every headline.
     metric: see `bench.report.tables.METRICS`. condition: which side of a comparison is protected
-        (`original-original`, `original-protected`, `protected-protected`). policy: `reset` threshold on the scores at hand
-        or `fixed` on the originals'. operating_point: `fmr=0.01`.
-    value, ci_low, ci_high: the figure with its 95 % interval over identities. n: samples or comparisons behind it.
-    n_failed: samples that could not be processed. status: `ok`, `failed`, `unavailable`; reason: why.
-    flags: space-separated, see the documentation of flags. higher_is: `better`, `worse` or `neither`, for privacy.
-    reported: the figure a paper prints for the same quantity. cell: key of the unit of work behind the value.
+        (`original-original`, `original-protected`, `protected-protected`). policy: the threshold is `reset`
+        on the scores at hand or `fixed` on the originals'. operating_point: `fmr=0.01`.
+    value, ci_low, ci_high: the figure and its 95 % interval over identities. n: samples or comparisons.
+    n_failed: samples that could not be processed. status: `ok`, `failed`, `unavailable`, or `undefined` (no
+        value on these data); reason: why.
+    flags: space-separated. higher_is: `better`, `worse` or `neither` for who wants privacy and matching.
+    reported: the figure a paper prints for the same quantity. cell: key of the work behind the value.
     """
 
     method: str

@@ -14,7 +14,8 @@ from bench.errors import ContractError, InputError
 from bench.faces import Attribute, Faces
 
 Scores = dict[str, NDArray[np.float32]]
-"""attribute -> float32 (N, K): a score a class, larger is likelier, log-probability-like; (N, 1) for numbers."""
+"""attribute -> float32 (N, K): a score a class, larger is likelier, log-probability-like; (N, 1) for
+numbers."""
 
 
 class Attacker(Component):

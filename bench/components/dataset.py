@@ -19,13 +19,15 @@ class Dataset(Component):
 
     sizes: image sides it can deliver, the first is the default; empty: any.
     needs_data: whether it reads files of the user's (`--data`), which may be several roots, joined.
-    obfuscate: attributes whose leakage is the question; every other labelled class attribute should survive.
+    photographs: whether networks pretrained on photographs have any business with its images.
+    watch: the class attributes that attackers are set on unless a run says otherwise; empty: all.
     """
 
     sizes: ClassVar[tuple[int, ...]] = ()
     default_size: ClassVar[int] = 112
     needs_data: ClassVar[bool] = True
-    obfuscate: ClassVar[tuple[str, ...]] = ("gender", "race", "age_group")
+    photographs: ClassVar[bool] = True
+    watch: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,

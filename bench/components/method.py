@@ -43,7 +43,8 @@ class Request:
 
     labels: attribute -> int64 or float32 tensor (N,), only those the method declares in `needs_labels`.
     keys: N sample names. seeds: uint64 (N,), a function of run seed, method, variant and key.
-    landmarks: float32 tensor (N, 5, 2) in pixels of the batch, or None. parts: uint8 tensor (N, H, W), or None.
+    landmarks: float32 tensor (N, 5, 2) in pixels of the batch, or None. parts: uint8 tensor (N, H, W), or
+    None.
     """
 
     variant: Variant
@@ -94,16 +95,22 @@ class Verdict:
 
 
 class Auxiliaries(Protocol):
-    """Networks the harness trained on DEVELOP for methods to learn against; none of them ever scores a method.
+    """Networks the harness trained on DEVELOP for methods to learn against; none of them ever scores a
+    method.
 
     matcher: images (N, 3, S, S) in [0, 1], any S -> unit embeddings (N, D); frozen, differentiable.
     classifiers: k diverse networks, images (N, 3, S, S) in [0, 1] -> {attribute: logits (N, K)}; frozen.
     names: what each of them is, for the record and for the `seen` flag.
     """
 
-    matcher: Callable[[torch.Tensor], torch.Tensor]
-    classifiers: Sequence[Callable[[torch.Tensor], Mapping[str, torch.Tensor]]]
-    names: tuple[str, ...]
+    @property
+    def matcher(self) -> Callable[[torch.Tensor], torch.Tensor]: ...
+
+    @property
+    def classifiers(self) -> Sequence[Callable[[torch.Tensor], Mapping[str, torch.Tensor]]]: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
 
     def judge(self, protect: Callable[[Faces], Protected], variant: Variant) -> Verdict:
         """Score `protect` on VALIDATION with attackers of both families, embedding and pixel."""
@@ -113,16 +120,20 @@ class Auxiliaries(Protocol):
 class Method(Component):
     """A privacy method. Fill in `_protect`, and `_fit`, `state`, `restore` if it learns.
 
-    obfuscates: attributes it can hide, in order of importance. needs_labels: attributes whose label it must be told.
+    obfuscates: attributes it can hide, in order of importance. needs_labels: attributes whose label it must
+    be told.
     native_size: side in pixels it works at; images are resized to it and back. 0: any size.
     role: `method`, or `control` for the yardsticks that stand beside the methods in every table.
     trained: whether `_fit` must run (or shipped weights be loaded) before `protect`.
+    uses_auxiliaries: whether `_fit` reads the auxiliaries it is handed; where it does not, none need be
+    trained.
     """
 
     obfuscates: ClassVar[tuple[str, ...]] = ()
     needs_labels: ClassVar[tuple[str, ...]] = ()
     role: ClassVar[Literal["method", "control"]] = "method"
     trained: ClassVar[bool] = False
+    uses_auxiliaries: ClassVar[bool] = True
 
     def __init__(self, attributes: Sequence[Attribute] = (), *, preset: str = "", **overrides: Any) -> None:
         super().__init__(preset=preset, **overrides)
@@ -147,7 +158,7 @@ class Method(Component):
 
     @abstractmethod
     def _protect(self, images: torch.Tensor, request: Request) -> torch.Tensor:
-        """Protected images, float32 (N, 3, H, W) in [0, 1] like `images`; a NaN image is a counted failure."""
+        """Protected images, float32 (N, 3, H, W) in [0, 1] like `images`; a NaN image counts as failed."""
 
     # -- sealed ------------------------------------------------------------------------------------
 

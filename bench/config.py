@@ -1,0 +1,76 @@
+"""What a run is asked to do: one typed object, from a YAML file, the command line, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.errors import InputError, UsageError, unknown_name
+
+ALL, DEFAULT = "all", "default"
+
+
+class RunConfig(BaseModel):
+    """Every choice of a run. Lists of components take names, `all`, or `default`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str = Field("synthetic", description="dataset to run on")
+    data: tuple[Path, ...] = Field((), description="folders with the publisher's files; several are joined")
+    dataset_options: dict[str, Any] = Field({}, description="options of the dataset")
+    weights: Path | None = Field(None, description="folder of pretrained networks; else BENCH_WEIGHTS")
+    size: int = Field(0, ge=0, description="side of the images in pixels; 0: the dataset's own default")
+    methods: tuple[str, ...] = Field((ALL,), description="methods or method:variant")
+    variants: Literal["default", "all"] = Field("default", description="which variants a bare name means")
+    attackers: tuple[str, ...] = Field((DEFAULT,), description="attribute classifiers")
+    matchers: tuple[str, ...] = Field((DEFAULT,), description="face matchers")
+    extractors: tuple[str, ...] = Field((DEFAULT,), description="matchers whose embeddings attackers read")
+    attributes: tuple[str, ...] = Field((DEFAULT,), description="attributes to attack and to keep watch on")
+    preset: str = Field("quick", description="preset of the methods")
+    label_source: Literal["truth"] = Field("truth", description="whose labels the methods are told")
+    seed: int = Field(0, ge=0, description="the only source of randomness")
+    resamples: int = Field(1000, ge=100, description="bootstrap resamples over identities")
+    quality_images: int = Field(128, ge=1, description="images a variant for LPIPS and NIQE")
+    workers: int = Field(0, ge=0, description="worker processes; 0: one a core")
+    device: str = Field("cpu", description="torch device of the workers")
+    store: Path = Field(Path(".bench"), description="where finished work is kept")
+    out: Path | None = Field(None, description="where the report goes; default runs/<dataset>")
+
+
+def load_config(path: Path | None, overrides: Mapping[str, Any]) -> RunConfig:
+    """The configuration of a YAML file with `overrides` on top.
+
+    Raises InputError for an unreadable file, UsageError for an unknown key (with the nearest) or a bad value.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        values = _read(path)
+    where = f" in {path}" if path else ""
+    for key in values:
+        if key not in RunConfig.model_fields:
+            error = unknown_name("configuration key", str(key), RunConfig.model_fields)
+            raise UsageError(f"{error}{where}")
+    try:
+        return RunConfig.model_validate({**values, **overrides})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(p) for p in first["loc"])
+        raise UsageError(f"configuration{where}: {key}: {first['msg']}, got {first['input']!r}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read configuration {path}: {error}; give --config a YAML file") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"configuration {path} is not YAML: {error}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InputError(f"configuration {path} must be a mapping of keys, not {type(values).__name__}")
+    return values

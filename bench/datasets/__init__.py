@@ -1,0 +1,1 @@
+"""One file or package a dataset; see bench.api."""

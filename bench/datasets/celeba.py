@@ -1,0 +1,267 @@
+"""CelebA: aligned faces of celebrities with 40 attributes (Liu et al., ICCV 2015).
+
+Reads the publisher's own files, see `_celeba_files`. The official test partition is TEST, the official
+validation partition is VALIDATION; the identities of the official training partition are dealt out to
+DEVELOP and ATTACK, each gender apart, so that methods and attackers learn from different people.
+
+Images are rows 20 to 198 of the aligned 178x218 ones, resized: area averages below 178 px, bicubic above.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.api import ATTACK, DEVELOP, POOLS, TEST, VALIDATION, Attribute, Dataset, Faces, InputError, yes_no
+from bench.datasets._celeba_files import Listing, read_listing
+from bench.datasets._image_files import ImageFiles
+from bench.errors import unknown_name
+from bench.faces import GENDER, YOUNG
+from bench.geometry import CELEBA_LANDMARKS, opencv
+
+_NAMES = """
+    5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair
+    Blond_Hair Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup
+    High_Cheekbones Male Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose
+    Receding_Hairline Rosy_Cheeks Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat
+    Wearing_Lipstick Wearing_Necklace Wearing_Necktie Young
+"""
+OFFICIAL = tuple(_NAMES.split())
+"""The 40 attributes, as the publisher spells them."""
+
+DEFAULT = (
+    *("Male", "Young"),
+    *("Heavy_Makeup", "Attractive", "Smiling", "Eyeglasses"),
+    # The parts of Li et al., Adaptive Facial-Attribute Obfuscation, MM 2021.
+    *("Receding_Hairline", "Bushy_Eyebrows", "Narrow_Eyes", "Big_Nose", "Big_Lips"),
+)
+
+_WIDTH, _HEIGHT, _TOP = 178, 218, 20
+_TRAIN, _VALIDATION, _TEST = range(3)
+
+
+class CelebA(Dataset):
+    """Attributes are the class index of `DEFAULT` (`Male` is gender) and of those `add` names.
+
+    Options: add: more of the 40 attributes, separated by commas. attack_share: part of the training people
+    that goes to ATTACK. limit: at most so many images a pool, taken by whole people; 0: all. partial: accept
+    label rows without image. skip_damaged: leave damaged images out, and list them in `damaged`.
+    """
+
+    title = "CelebA"
+    paper = "Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015"
+    obfuscate = ("gender", "young")
+    options = {"add": "", "attack_share": 0.5, "limit": 0, "partial": False, "skip_damaged": False}
+
+    def _attributes(self) -> tuple[Attribute, ...]:
+        return tuple(_attribute(name) for name in self._official)
+
+    def _fingerprint(self) -> str:
+        """Of every image in a pool: name, CRC, person, pool and labels; and the size.
+
+        The same images give the same fingerprint from a folder or a zip, from one root or several.
+        """
+        people, listing = self._people, self._listing
+        digest = hashlib.sha256(f"{self.size} {self._official}".encode())
+        for name in sorted(n for names in people.pools.values() for n in names):
+            crc = listing.files[name].crc(name)
+            row = (name, crc, listing.identities[name], people.pool_of[name], listing.attributes[name])
+            digest.update(repr(row).encode())
+        return digest.hexdigest()
+
+    def _load(self, pool: str) -> Faces:
+        listing = self._listing
+        names, images = self._images(self._people.pools[pool])
+        identities = np.array([listing.identities[n] for n in names], np.int64)
+        signs = np.array([listing.attributes[n] for n in names], np.float32).reshape(len(names), -1)
+        attributes = self._attributes()
+        square = np.array(CELEBA_LANDMARKS) - (0, _TOP)
+        landmarks = ((square + 0.5) * (self.size / _WIDTH) - 0.5).astype(np.float32)
+        return Faces(
+            images=images,
+            identities=identities,
+            keys=np.array(names, np.str_),
+            labels={a.name: (signs[:, i] > 0).astype(np.float32) for i, a in enumerate(attributes)},
+            attributes=attributes,
+            landmarks=np.broadcast_to(landmarks, (len(names), 5, 2)).copy(),
+        )
+
+    # -- what is where -----------------------------------------------------------------------------------
+
+    @cached_property
+    def _official(self) -> tuple[str, ...]:
+        """Official names of the attributes, those asked for behind the usual ones."""
+        known = {name.lower(): name for name in OFFICIAL}
+        chosen = list(DEFAULT)
+        for name in filter(None, (n.strip() for n in self.settings["add"].split(","))):
+            if name.lower() not in known:
+                raise unknown_name("attribute of CelebA", name, OFFICIAL)
+            chosen.append(known[name.lower()])
+        return tuple(dict.fromkeys(chosen))
+
+    @cached_property
+    def _listing(self) -> Listing:
+        return read_listing(self.roots, self._official, partial=self.settings["partial"])
+
+    @cached_property
+    def _people(self) -> _People:
+        share = self.settings["attack_share"]
+        if not 0 < share < 1:
+            raise InputError(f"dataset option attack_share must lie between 0 and 1, not {share}")
+        if self.settings["limit"] < 0:
+            raise InputError("dataset option limit must not be negative")
+        return _deal(self._listing, self._official.index("Male"), share, self.settings["limit"], self.seed)
+
+    # -- decoding ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def damaged(self) -> list[str]:
+        """Images that `load` left out because they cannot be decoded (`skip_damaged`), as they turn up."""
+        return []
+
+    def _images(self, names: Sequence[str]) -> tuple[list[str], NDArray[np.uint8]]:
+        """Decoded images and the names they belong to."""
+        images = np.empty((len(names), self.size, self.size, 3), np.uint8)
+        kept: list[str] = []
+        for name in names:
+            try:
+                images[len(kept)] = _crop(_decode(self._listing.files[name], name), self.size)
+            except _DamagedError as error:
+                if not self.settings["skip_damaged"]:
+                    raise InputError(
+                        f"{error}; fetch it again, or leave such images out with "
+                        "--set dataset_options.skip_damaged=true"
+                    ) from error
+                if name not in self.damaged:
+                    self.damaged.append(name)
+            else:
+                kept.append(name)
+        return kept, images[: len(kept)]
+
+
+def _attribute(official: str) -> Attribute:
+    return {"Male": GENDER, "Young": YOUNG}.get(official) or yes_no(official.lower())
+
+
+# -- pools -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _People:
+    """pools: pool -> sorted image names. pool_of: image name -> pool."""
+
+    pools: Mapping[str, list[str]]
+    pool_of: Mapping[str, str]
+
+
+def _deal(listing: Listing, male: int, share: float, limit: int, seed: int) -> _People:
+    """Whole people to pools. Raises InputError for a person with images in two official partitions."""
+    images: dict[int, list[str]] = {}
+    for name in sorted(listing.files):
+        images.setdefault(listing.identities[name], []).append(name)
+    partition, men = {}, {}
+    for person, names in images.items():
+        partition[person] = _one_partition(person, names, listing)
+        men[person] = sum(listing.attributes[n][male] for n in names) > 0
+    everybody = {pool: [p for p in images if partition[p] == number] for pool, number in _OFFICIAL_POOLS}
+    train = [p for p in images if partition[p] == _TRAIN]
+    everybody[ATTACK] = _share_of(train, men, share, seed)
+    everybody[DEVELOP] = sorted(set(train) - set(everybody[ATTACK]))
+    pools = {}
+    for number, pool in enumerate(POOLS):
+        people = everybody[pool]
+        if limit:
+            people = _at_most(people, men, images, limit, [seed, number])
+        pools[pool] = sorted(name for person in people for name in images[person])
+    return _People(pools, {name: pool for pool, names in pools.items() for name in names})
+
+
+_OFFICIAL_POOLS = ((VALIDATION, _VALIDATION), (TEST, _TEST))
+
+
+def _one_partition(person: int, names: Sequence[str], listing: Listing) -> int:
+    first = names[0]
+    for name in names:
+        if listing.partitions[name] != listing.partitions[first]:
+            raise InputError(
+                f"identity {person} is in two partitions: {first} in {listing.partitions[first]}, "
+                f"{name} in {listing.partitions[name]}; pools must not share a person: correct the lists"
+            )
+    return listing.partitions[first]
+
+
+def _shuffled(people: Sequence[int], men: Mapping[int, bool], seed: int | list[int]) -> list[list[int]]:
+    """The women and the men, each in random order."""
+    rng = np.random.default_rng(seed)
+    groups = [sorted(p for p in people if men[p] == man) for man in (False, True)]
+    return [[group[i] for i in rng.permutation(len(group))] for group in groups]
+
+
+def _share_of(people: Sequence[int], men: Mapping[int, bool], share: float, seed: int) -> list[int]:
+    return sorted(p for group in _shuffled(people, men, seed) for p in group[: round(len(group) * share)])
+
+
+def _at_most(
+    people: Sequence[int],
+    men: Mapping[int, bool],
+    images: Mapping[int, Sequence[str]],
+    limit: int,
+    seed: list[int],
+) -> list[int]:
+    """People in random order, a woman and a man in turn, until the next would exceed `limit` images."""
+    women_first = _shuffled(people, men, seed)
+    turns = [(turn, gender, p) for gender, group in enumerate(women_first) for turn, p in enumerate(group)]
+    chosen: list[int] = []
+    total = 0
+    for _, _, person in sorted(turns, key=lambda t: t[:2]):
+        total += len(images[person])
+        if total > limit:
+            break
+        chosen.append(person)
+    if len(chosen) < 2 <= len(people):
+        raise InputError(f"dataset option limit={limit} leaves a pool fewer than two people; raise it")
+    return chosen
+
+
+# -- pixels ------------------------------------------------------------------------------------------
+
+
+class _DamagedError(InputError):
+    """An image file that is no complete, aligned CelebA JPEG."""
+
+
+def _decode(files: ImageFiles, name: str) -> NDArray[np.uint8]:
+    """BGR uint8 (218, 178, 3)."""
+    cv2 = opencv()
+    data = files.read(name)
+    where = f"image {name} in {files.where}"
+    if not data.startswith(b"\xff\xd8"):
+        raise _DamagedError(f"{where} is {'empty' if not data else 'no JPEG'}")
+    # Decoders fill what is missing of a truncated JPEG with grey and say nothing.
+    if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+        raise _DamagedError(f"{where} is truncated: it ends after {len(data)} bytes without an end marker")
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None:
+        raise _DamagedError(f"{where} cannot be decoded")
+    if image.shape != (_HEIGHT, _WIDTH, 3):
+        raise InputError(
+            f"{where} is {image.shape[1]}x{image.shape[0]}, not the {_WIDTH}x{_HEIGHT} of aligned images; "
+            "use the publisher's img_align_celeba"
+        )
+    return image
+
+
+def _crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """RGB uint8 (size, size, 3) of the square part."""
+    cv2 = opencv()
+    square = image[_TOP : _TOP + _WIDTH]
+    if size != _WIDTH:
+        interpolation = cv2.INTER_AREA if size < _WIDTH else cv2.INTER_CUBIC
+        square = cv2.resize(square, (size, size), interpolation=interpolation)
+    return square[..., ::-1]

@@ -1,0 +1,84 @@
+"""Dataset `synthetic`: procedural faces drawn by the project itself, the same on every machine."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.api import ATTACK, DEVELOP, TEST, VALIDATION, Attribute, Dataset, Faces, yes_no
+from bench.faces import AGE, AGE_GROUP, GENDER, YOUNG
+from bench.store import digest
+
+RENDERER = 1
+"""Raised whenever pixels or labels change; weights shipped for older faces then no longer fit."""
+
+_YES_NO = (
+    "heavy_makeup",
+    "attractive",
+    "smiling",
+    "eyeglasses",
+    "receding_hairline",
+    "bushy_eyebrows",
+    "narrow_eyes",
+    "big_nose",
+    "big_lips",
+)
+
+
+class Synthetic(Dataset):
+    """Any number of people, each a function of seed and number alone; the pools are ranges of numbers.
+
+    Options: people and images a person in each pool.
+    """
+
+    title = "Procedural faces"
+    sizes = (64, 128)
+    default_size = 64
+    needs_data = False
+    photographs = False
+    watch = ("gender", "race", "age_group", "young", "heavy_makeup", "attractive", "smiling")
+    options = {
+        "develop_people": 2400,
+        "develop_images": 4,
+        "validation_people": 150,
+        "validation_images": 6,
+        "attack_people": 1000,
+        "attack_images": 3,
+        "test_people": 150,
+        "test_images": 6,
+    }
+
+    def _attributes(self) -> tuple[Attribute, ...]:
+        race = Attribute("race", ("a", "b", "c"))
+        return (GENDER, AGE, AGE_GROUP, YOUNG, race, *(yes_no(name) for name in _YES_NO))
+
+    def _fingerprint(self) -> str:
+        return digest(["synthetic", RENDERER, self.size, self.seed, self.settings])
+
+    def _load(self, pool: str) -> Faces:
+        from bench.datasets.synthetic.identities import draw_population
+        from bench.datasets.synthetic.render import render_faces
+
+        first = 0
+        for name in (
+            TEST,
+            VALIDATION,
+            ATTACK,
+            DEVELOP,
+        ):  # DEVELOP last: the others keep their people as it grows
+            people = self.settings[f"{name}_people"]
+            if name == pool:
+                break
+            first += people
+        images = self.settings[f"{pool}_images"]
+        drawn = render_faces(draw_population(self.seed, first, people), images, self.size, self.seed)
+        person = drawn.identities
+        keys = [f"{p:06d}-{i % images}" for i, p in enumerate(person)]
+        return Faces(
+            images=drawn.images,
+            identities=person,
+            keys=np.array(keys, np.str_),
+            labels={a.name: drawn.labels[a.name] for a in self._attributes()},
+            attributes=self._attributes(),
+            landmarks=drawn.landmarks,
+            parts=drawn.parts,
+        )

@@ -1,0 +1,1 @@
+"""Parts of a face: each file adds its relief and paints itself."""

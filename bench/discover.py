@@ -1,0 +1,222 @@
+"""Finds components by file. Listing reads syntax trees alone; nothing is imported until it is used."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from bench.errors import Unavailable, UsageError, unknown_name
+
+PACKAGES = {
+    "method": "methods",
+    "attacker": "attackers",
+    "matcher": "matchers",
+    "dataset": "bench.datasets",
+}
+"""Kind of component -> the package whose files are its plug-ins; also the entry point `bench.<kind>s`."""
+
+# Changes in these are versioned by the stages that call them, not by each component's source.
+_CONTRACT = ("bench.api", "bench.components", "bench.errors", "bench.faces", "bench.weights", "bench.store")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A component as its source declares it. `metadata` holds the class attributes with literal values."""
+
+    kind: str
+    id: str
+    module: str
+    path: Path
+    class_name: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def title(self) -> str:
+        return str(self.metadata.get("title", self.id))
+
+
+@cache
+def components(kind: str) -> dict[str, Listed]:
+    """All components of a kind by name, sorted; a file that cannot be read is listed with its problem."""
+    found = {}
+    for name, module, path in _candidates(kind):
+        listed = _read(kind, name, module, path)
+        if listed is not None:
+            found[name] = listed
+    return dict(sorted(found.items()))
+
+
+def find(kind: str, name: str) -> Listed:
+    """The component called `name`; an unknown one is a `UsageError` naming the nearest."""
+    known = components(kind)
+    if name not in known:
+        raise unknown_name(kind, name, known)
+    return known[name]
+
+
+def load_class(kind: str, name: str) -> Any:
+    """Import a component and return its class. Raises Unavailable when its file cannot be imported."""
+    listed = find(kind, name)
+    if listed.problem:
+        raise Unavailable(f"{kind} {name}: {listed.problem}", f"mend {listed.path.name}")
+    try:
+        module = importlib.import_module(listed.module)
+    except Exception as error:  # whatever a plug-in's import raises is that plug-in's problem alone
+        raise Unavailable(
+            f"{kind} {name} cannot be imported: {type(error).__name__}: {error}",
+            f"mend {listed.path.name} or install what it needs",
+        ) from error
+    component = getattr(module, listed.class_name)
+    component.id = name
+    return component
+
+
+@cache
+def source_hash(kind: str, name: str) -> str:
+    """SHA-256 of a component's code and of the project's code it imports, without comments and docstrings."""
+    listed = find(kind, name)
+    return code_hash(listed.module)
+
+
+@cache
+def code_hash(module: str) -> str:
+    """As `source_hash`, for any module of the project."""
+    sources = {m: _stripped(_file_of(m)) for m in sorted(_closure(module))}
+    return hashlib.sha256("\0".join(f"{m}\0{s}" for m, s in sources.items()).encode()).hexdigest()
+
+
+def _candidates(kind: str) -> Iterator[tuple[str, str, Path]]:
+    package = PACKAGES[kind]
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise UsageError(f"package {package} is not installed; run pip install -e . in the checkout")
+    for folder in spec.submodule_search_locations:
+        for path in sorted(Path(folder).iterdir()):
+            if path.name.startswith(("_", ".")):
+                continue
+            if path.suffix == ".py":
+                yield path.stem, f"{package}.{path.stem}", path
+            elif (path / "__init__.py").is_file():
+                yield path.name, f"{package}.{path.name}", path / "__init__.py"
+    for point in entry_points(group=f"bench.{kind}s"):
+        found = importlib.util.find_spec(point.module)
+        if found is not None and found.origin:
+            yield point.name, point.module, Path(found.origin)
+
+
+def _read(kind: str, name: str, module: str, path: Path) -> Listed | None:
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except (SyntaxError, ValueError, OSError) as error:
+        return Listed(kind, name, module, path, problem=f"{type(error).__name__}: {error}")
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            metadata = _literals(node)
+            if "title" in metadata:
+                return Listed(kind, name, module, path, node.name, metadata)
+    if name in {"__init__"} or not any(isinstance(n, ast.ClassDef) for n in tree.body):
+        return None
+    return Listed(kind, name, module, path, problem="no class with a `title` in it")
+
+
+def _literals(node: ast.ClassDef) -> dict[str, Any]:
+    values = {}
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            target, value = statement.targets[0], statement.value
+        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+            target, value = statement.target, statement.value
+        else:
+            continue
+        if isinstance(target, ast.Name):
+            literal = _literal(value)
+            if literal is not None:
+                values[target.id] = literal
+    return values
+
+
+def _literal(node: ast.expr) -> Any:
+    """The value of a literal; of a call with literal keywords (`Pretrained(...)`) its keywords; else None."""
+    if isinstance(node, ast.Call):
+        keywords = {k.arg: _literal(k.value) for k in node.keywords if k.arg}
+        return keywords or None
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return None
+
+
+def _closure(module: str) -> set[str]:
+    seen, pending = set(), [module]
+    while pending:
+        current = pending.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        pending += [m for m in _imports(current) if not m.startswith(_CONTRACT)]
+    return seen
+
+
+def _imports(module: str) -> set[str]:
+    """Modules of the project (or of the component's own package) that `module` imports, at any depth."""
+    path = _file_of(module)
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    roots = {p.partition(".")[0] for p in PACKAGES.values()} | {module.partition(".")[0]}
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, package)
+            names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    return {n for n in names if n.partition(".")[0] in roots and _is_module(n)}
+
+
+def _absolute(node: ast.ImportFrom, package: str) -> str:
+    if not node.level:
+        return node.module or ""
+    parents = package.split(".")
+    base = parents[: len(parents) - node.level + 1]
+    return ".".join([*base, *([node.module] if node.module else [])])
+
+
+@cache
+def _is_module(name: str) -> bool:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, AttributeError):
+        return False
+    return spec is not None and spec.origin is not None
+
+
+@cache
+def _file_of(module: str) -> Path:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise UsageError(f"no source file for module {module}")
+    return Path(spec.origin)
+
+
+@cache
+def _stripped(path: Path) -> str:
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+            and isinstance(body[0].value.value, str)
+        ):
+            node.body = body[1:] or [ast.Pass()]
+    return ast.unparse(tree)

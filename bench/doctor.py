@@ -1,0 +1,50 @@
+"""What this machine and installation can do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import __version__
+from bench.discover import PACKAGES, components, load_class
+from bench.errors import Unavailable
+from bench.run import machine
+from bench.weights import WeightsFolder
+
+
+def diagnose(weights: Path | None) -> Iterator[str]:
+    """Lines about versions, processor, memory, disk, accelerator, and components that cannot run here."""
+    import psutil
+    import torch
+
+    facts = machine()
+    yield f"veilbench {__version__}, python {facts['python']}, {facts['platform']}"
+    yield "  " + ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
+    memory, disk = psutil.virtual_memory(), shutil.disk_usage(".")
+    free = f"{memory.available / 2**30:.1f} GiB of memory and {disk.free / 2**30:.1f} GiB of disk free"
+    yield f"cores {facts['cores']}, memory {memory.total / 2**30:.1f} GiB; {free}"
+    name = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none, all runs on the processor"
+    yield f"accelerator: {name}"
+    yield f"BENCH_DATA {os.environ.get('BENCH_DATA', 'is not set')}"
+    folder = WeightsFolder.find(weights)
+    yield f"weights: {folder.root if folder else 'none; give --weights FOLDER or set BENCH_WEIGHTS'}"
+    for kind in PACKAGES:
+        yield from _components(kind, folder)
+
+
+def _components(kind: str, folder: WeightsFolder | None) -> Iterator[str]:
+    ready, problems = [], []
+    for name in components(kind):
+        try:
+            pretrained = getattr(load_class(kind, name), "pretrained", None)
+            if pretrained is not None and folder is None:
+                raise Unavailable("no weights folder", "give --weights FOLDER or set BENCH_WEIGHTS")
+            if pretrained is not None and folder is not None:
+                folder.path(pretrained)
+            ready.append(name)
+        except Unavailable as error:
+            problems.append(f"  {kind} {name}: {error}")
+    yield f"{kind}s ready: {', '.join(ready) or 'none'}"
+    yield from problems

@@ -1,0 +1,1 @@
+"""Metrics: pure functions of stored outputs. Arrays in, numbers out; no files, no networks, no runs."""

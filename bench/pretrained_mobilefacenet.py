@@ -1,0 +1,142 @@
+"""A pretrained face matcher that gradients can pass through: MobileFaceNet, CASIA-WebFace, ArcFace loss.
+
+Architecture of Chen et al. (MobileFaceNets, CCBR 2018) at 112 x 96, with the parameter names of the file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import grid_sample, normalize
+
+from bench.components.base import load_module
+from bench.geometry import SPHEREFACE_96X112, alignment_matrices
+from bench.weights_catalogue import PRETRAINED
+
+if TYPE_CHECKING:
+    from bench.weights import WeightsFolder
+
+CASIA = PRETRAINED["mobilefacenet_casia_112x96_differentiable"].pretrained
+
+_STAGES = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
+"""Expansion, channels, repeats and first stride of each stage of bottlenecks."""
+
+
+class _Conv(nn.Module):
+    """Convolution, batch normalisation and, unless `linear`, PReLU."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int | tuple[int, int],
+        stride: int = 1,
+        padding: int = 0,
+        *,
+        depthwise: bool = False,
+        linear: bool = False,
+    ) -> None:
+        super().__init__()
+        groups = inputs if depthwise else 1
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
+        self.bn = nn.BatchNorm2d(outputs)
+        self.prelu = nn.Identity() if linear else nn.PReLU(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.prelu(self.bn(self.conv(x)))
+        return out
+
+
+class _Bottleneck(nn.Module):
+    """Expand, filter each channel, project; the input is added where the shape allows it."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        width = inputs * expansion
+        self.adds = stride == 1 and inputs == outputs
+        self.conv = nn.Sequential(
+            nn.Conv2d(inputs, width, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.PReLU(width),
+            nn.Conv2d(width, width, 3, stride, 1, groups=width, bias=False),
+            nn.BatchNorm2d(width),
+            nn.PReLU(width),
+            nn.Conv2d(width, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(x)
+        return x + out if self.adds else out
+
+
+class MobileFaceNet(nn.Module):
+    """Aligned faces float32 (N, 3, 112, 96), RGB in [-1, 1] -> embeddings (N, 128), not normalised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = _Conv(3, 64, 3, 2, 1)
+        self.dw_conv1 = _Conv(64, 64, 3, 1, 1, depthwise=True)
+        blocks, channels = [], 64
+        for expansion, width, repeats, stride in _STAGES:
+            for index in range(repeats):
+                blocks.append(_Bottleneck(channels, width, stride if index == 0 else 1, expansion))
+                channels = width
+        self.blocks = nn.Sequential(*blocks)
+        self.conv2 = _Conv(channels, 512, 1)
+        self.linear7 = _Conv(512, 512, (7, 6), depthwise=True, linear=True)
+        self.linear1 = _Conv(512, 128, 1, linear=True)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        maps = self.conv2(self.blocks(self.dw_conv1(self.conv1(faces))))
+        out: Tensor = self.linear1(self.linear7(maps)).flatten(1)
+        return out
+
+
+class CasiaMatcher(nn.Module):
+    """The frozen matcher for images of faces that all lie alike, as those of aligned datasets do.
+
+    landmarks: float (N, 5, 2) in pixels of images of side `size`; their mean fixes one crop for all
+        images, since whoever asks for embeddings of generated images has no landmarks of them.
+    """
+
+    def __init__(self, landmarks: NDArray[np.floating], size: int, weights: WeightsFolder | None) -> None:
+        super().__init__()
+        self.network = load_casia(weights)
+        mean = np.asarray(landmarks, np.float64).mean(axis=0, keepdims=True)
+        self.register_buffer("grid", _sampling_grid(alignment_matrices(mean, SPHEREFACE_96X112)[0], size))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images float32 (N, 3, S, S) in [0, 1], any S -> unit embeddings (N, 128)."""
+        grid: Any = self.grid
+        crops = grid_sample(
+            images, grid.expand(len(images), -1, -1, -1), padding_mode="border", align_corners=False
+        )
+        return normalize(self.network((crops * 255 - 127.5) / 128))
+
+
+def load_casia(weights: WeightsFolder | None) -> MobileFaceNet:
+    """The published network, frozen, in evaluation mode. Raises Unavailable with the remedy."""
+    from safetensors.numpy import load_file
+
+    from bench.weights import pretrained_file
+
+    network = MobileFaceNet()
+    counters = {k: v.numpy() for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
+    load_module(network, {**load_file(pretrained_file(CASIA, weights)), **counters})
+    return network.eval().requires_grad_(False)
+
+
+def _sampling_grid(matrix: NDArray[np.float64], size: int) -> Tensor:
+    """Where in an image of side `size`, as `grid_sample` counts, each pixel of the 112 x 96 crop lies.
+
+    matrix: (2, 3), image pixels to pixels of the crop. Returns float32 (1, 112, 96, 2).
+    """
+    inverse = np.linalg.inv(matrix[:, :2])
+    x, y = np.meshgrid(np.arange(SPHEREFACE_96X112.width), np.arange(SPHEREFACE_96X112.height))
+    points = (np.stack([x, y], -1) - matrix[:, 2]) @ inverse.T
+    return torch.from_numpy(((points + 0.5) * (2 / size) - 1).astype(np.float32))[None]

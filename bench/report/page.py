@@ -1,0 +1,170 @@
+"""The folder a run leaves for people: leaderboard, rows, curves, figures and one self-contained page.
+
+The page asks the network for nothing: styles, script, charts and faces are inside it, and its content security
+policy forbids every other source. All text from data is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from markupsafe import Markup, escape
+from numpy.typing import NDArray
+
+from bench.errors import InputError
+from bench.report.curves import CURVE_COLUMNS, check_curves
+from bench.report.files import write_atomically
+from bench.report.style import Look, looks
+from bench.report.tables import NOT_REPRODUCIBLE, csv_text, leaderboard, sorted_rows, write_csv
+from bench.results import COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_HERE = Path(__file__).parent
+_FIGURES = ("plane_", "reduction_", "roc_", "samples.")
+
+
+def write_report(
+    folder: Path,
+    *,
+    rows: pd.DataFrame,
+    curves: pd.DataFrame,
+    samples: Mapping[str, NDArray[np.uint8]] | None,
+    provenance: Mapping[str, Any],
+) -> list[Path]:
+    """Write the report into `folder` and return its files; equal inputs give equal bytes.
+
+    rows: tidy rows as `bench.results.to_frame` makes them, in any order.
+    curves: columns method, variant, matcher, condition, fmr, tmr; rates in [0, 1]; may be empty.
+    samples: `method:variant` (or `method`) -> uint8 (k, H, W, 3), the same k people everywhere; None shows no face.
+    provenance: shown as given. Known keys: dataset, size (px), seed, command, pools (name -> images, identities),
+        versions, machine, unavailable (mappings of kind, name, reason, remedy), flags (flag -> what it means).
+
+    Writes leaderboard.csv (nothing in it differs between two runs of one seed), rows.parquet, rows.csv, curves.csv,
+    plots/*.png and *.svg, index.html. Figures of an earlier report that this one does not have are removed.
+    Raises InputError when a table lacks a column, a quantity has two values, or samples do not fit each other.
+    """
+    _check(rows, curves, samples)
+    rows = sorted_rows(rows)
+    curves = sorted_rows(curves[list(CURVE_COLUMNS)])
+    board = leaderboard(rows)
+    table = looks(*_methods(rows, curves))
+    published = board.drop(columns=list(NOT_REPRODUCIBLE))
+    written = [
+        write_csv(published, folder / "leaderboard.csv"),
+        write_atomically(folder / "rows.parquet", _parquet(rows)),
+        write_csv(rows, folder / "rows.csv", digits=None),
+        write_csv(curves, folder / "curves.csv", digits=None),
+        *_write_figures(folder / "plots", board, rows, curves, samples, table),
+    ]
+    page = render_page(board, rows, curves, samples, provenance, table)
+    return [*written, write_atomically(folder / "index.html", page.encode())]
+
+
+def render_page(
+    board: pd.DataFrame,
+    rows: pd.DataFrame,
+    curves: pd.DataFrame,
+    samples: Mapping[str, NDArray[np.uint8]] | None,
+    provenance: Mapping[str, Any],
+    table: Mapping[str, Look],
+) -> str:
+    """The page as HTML text. `table`: colour and marker of every method and control of the rows."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from bench.report.view import view
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["breaks"] = _breaks
+    shown = view(board, rows, curves, samples, provenance, table)
+    tones = "".join(f".t{t.index}{{--c:{t.colour}}}" for t in shown["tones"].values())
+    style = (_HERE / "page.css").read_text("utf-8") + tones
+    script = (_HERE / "page.js").read_text("utf-8")
+    leaderboard_csv = csv_text(board.drop(columns=list(NOT_REPRODUCIBLE))).encode()
+    return environment.get_template("template.html").render(
+        **shown,
+        style=Markup(style),
+        script=Markup(script),
+        policy=_policy(style, script),
+        leaderboard_csv=base64.b64encode(leaderboard_csv).decode(),
+    )
+
+
+def _breaks(name: str) -> Markup:
+    """The name, escaped, with places where a narrow column may break it."""
+    text = str(escape(name))
+    for sign in ":+@_":
+        text = text.replace(sign, f"{sign}<wbr>")
+    return Markup(text)
+
+
+def _policy(style: str, script: str) -> str:
+    """Nothing loads and nothing runs but this very style sheet and script, and images inside the page."""
+    digests = [base64.b64encode(sha256(text.encode()).digest()).decode() for text in (style, script)]
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digests[0]}'; script-src 'sha256-{digests[1]}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _check(
+    rows: pd.DataFrame, curves: pd.DataFrame, samples: Mapping[str, NDArray[np.uint8]] | None
+) -> None:
+    missing = [c for c in COLUMNS if c not in rows.columns]
+    if missing:
+        raise InputError(f"the table of rows lacks {', '.join(missing)}; make it with bench.results.to_frame")
+    check_curves(curves)
+    shapes = {name: images.shape for name, images in (samples or {}).items()}
+    for name, images in (samples or {}).items():
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+            raise InputError(f"sample faces of {name} must be uint8 (k, H, W, 3), got {images.dtype} {images.shape}")
+    if len(set(shapes.values())) > 1:
+        raise InputError(f"sample faces differ in number or size: {shapes}")
+
+
+def _methods(rows: pd.DataFrame, curves: pd.DataFrame) -> tuple[set[str], set[str]]:
+    """Methods and controls by name; a method known from its curves alone counts as a method."""
+    named = rows[rows["method"].fillna("") != ""]
+    is_control = named["method_role"] == "control"
+    controls = {str(m) for m in named["method"][is_control]}
+    found = {str(m) for m in named["method"][~is_control]} | {str(m) for m in curves["method"].unique()}
+    return found - controls, controls
+
+
+def _parquet(rows: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    rows.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _write_figures(
+    folder: Path,
+    board: pd.DataFrame,
+    rows: pd.DataFrame,
+    curves: pd.DataFrame,
+    samples: Mapping[str, NDArray[np.uint8]] | None,
+    table: Mapping[str, Look],
+) -> list[Path]:
+    from bench.report.plots import figures
+
+    written = [
+        write_atomically(folder / name, data) for name, data in figures(board, rows, curves, samples, table)
+    ]
+    for path in sorted(folder.glob("*")):
+        stale = path.suffix in (".png", ".svg") and path.name.startswith(_FIGURES) and path not in written
+        if stale:
+            path.unlink()
+    return written

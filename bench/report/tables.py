@@ -1,0 +1,529 @@
+"""Leaderboard, Pareto front and CSV files, computed from the tidy rows and nothing else.
+
+The order of the leaderboard: dataset, attribute, label source, threat, seed; within these the Pareto front first,
+then the smaller leak, then the higher TMR, then the name. Lines without both figures come last.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import InputError
+from bench.report.files import write_atomically
+from bench.results import COLUMNS, OK
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ORIGINAL, CONSTANT = "original", "constant"
+"""The two controls that must land at the ends of every scale."""
+
+POOL = "pool"
+HEADLINE_FMR = "fmr=0.01"
+ORIGINAL_PROTECTED = "original-protected"
+PROTECTED_PROTECTED = "protected-protected"
+ORIGINAL_ORIGINAL = "original-original"
+
+
+class Metric(NamedTuple):
+    """title: heading. unit: empty for a share or an index. what: one sentence. best: which way is better, for what."""
+
+    title: str
+    unit: str
+    what: str
+    best: str
+
+
+METRICS = {
+    "leak": Metric(
+        "Leak",
+        "",
+        "How much of the attribute can still be read: 2 |AUC - 0.5|, 0 is nothing and 1 is everything; an inverted "
+        "attacker leaks as much as an upright one. For the pool, the worst attacker inside each resample.",
+        "low, for privacy",
+    ),
+    "reduction": Metric(
+        "Reduction",
+        "",
+        "Share of an attacker's margin over chance that protection takes away: (R_or - R_adv) / (R_or - R_random) of "
+        "balanced accuracies; 0 is no effect, 1 is chance, above 1 the answers are inverted and can be turned back.",
+        "near 1, for privacy",
+    ),
+    "accuracy": Metric(
+        "Accuracy",
+        "",
+        "Share of faces whose attribute the attacker names correctly; a constant guess scores the largest class.",
+        "near chance, for privacy",
+    ),
+    "balanced_accuracy": Metric(
+        "Balanced accuracy",
+        "",
+        "Mean over the classes of the share of faces named correctly; chance is 1 / number of classes.",
+        "near chance, for privacy",
+    ),
+    "auc": Metric(
+        "AUC",
+        "",
+        "Chance that a random positive scores above a random negative, ties counted half: of the classes for an "
+        "attacker, of mated over non-mated comparisons for a matcher.",
+        "near 0.5 for an attacker's privacy, high for a matcher's utility",
+    ),
+    "eer": Metric(
+        "EER",
+        "",
+        "Error rate at the threshold where false positives and false negatives are equally frequent.",
+        "near 0.5 for an attacker's privacy, low for a matcher's utility",
+    ),
+    "cac": Metric(
+        "CAC",
+        "",
+        "Classification accuracy change of an attribute that should survive: R_or - R_adv; positive is damage.",
+        "near 0, for utility",
+    ),
+    "attribute_mse": Metric(
+        "Attribute MSE",
+        "",
+        "Mean squared change of the attacker's class probabilities of a kept attribute between original and "
+        "protected face.",
+        "low, for utility",
+    ),
+    "attribute_cross_entropy": Metric(
+        "Attribute cross-entropy",
+        "nats",
+        "Cross-entropy of the attacker's class probabilities on the protected face under those on the original.",
+        "low, for utility",
+    ),
+    "tmr": Metric(
+        "TMR",
+        "",
+        "True match rate: share of mated comparisons at or above the smallest threshold whose FMR is at most the "
+        "stated one (ISO/IEC 19795-1).",
+        "high, for utility",
+    ),
+    "fmr": Metric(
+        "FMR at the fixed threshold",
+        "",
+        "False match rate that a threshold set on the originals really gives once faces are protected.",
+        "near the intended FMR, for utility",
+    ),
+    "tmr_kept": Metric(
+        "TMR kept",
+        "",
+        "TMR at FMR 1 %, original against protected, as a share of the originals' own.",
+        "high, for utility",
+    ),
+    "lpips": Metric(
+        "LPIPS",
+        "",
+        "Learned perceptual distance between original and protected face; backbones are not comparable.",
+        "low, for quality",
+    ),
+    "niqe": Metric(
+        "NIQE",
+        "",
+        "No-reference naturalness distance at one common size; compare with the originals' own row.",
+        "low, for quality",
+    ),
+    "ssim": Metric(
+        "SSIM",
+        "",
+        "Structural similarity of original and protected face; 1 is identical.",
+        "high, for quality",
+    ),
+    "psnr": Metric(
+        "PSNR", "dB", "Peak signal-to-noise ratio of the protected face to its original.", "high, for quality"
+    ),
+    "images_per_second": Metric(
+        "Speed",
+        "images/s",
+        "Faces protected per second on the machine named in this report; never compare machines.",
+        "high, for cost",
+    ),
+    "parameters": Metric(
+        "Parameters", "", "Trainable numbers of the network that protects a face.", "low, for cost"
+    ),
+}
+
+GROUP = ("dataset", "attribute", "label_source", "threat", "seed")
+"""Lines are compared within a group only."""
+
+_IDENTITY = ("dataset", "method", "variant", "label_source", "seed")
+_LINE = (*_IDENTITY, "attribute", "threat")
+
+LEADERBOARD = {
+    "dataset": "Dataset.",
+    "attribute": "Attribute that the variant hides; controls are listed for every attribute that a method hides.",
+    "label_source": "Whose labels the method was told: truth, predicted or random.",
+    "threat": "Rung of the attackers' ladder; static attackers learned on originals only.",
+    "seed": "Seed of the run.",
+    "method": "Method or control.",
+    "variant": "Output mode of the method.",
+    "role": "method, or control for a yardstick.",
+    "status": "ok when leak and TMR were both measured; else failed, unavailable, or incomplete if never attempted.",
+    "pareto": "True when no other line of the group has at most its leak and at least its TMR and is better in one.",
+    "rank": "1 + number of lines of the group that are clearly better in leak or TMR and not clearly worse in the "
+    "other; clearly: the 95 % intervals do not overlap. Equal ranks cannot be told apart.",
+    "leak": "Worst leak over the attackers that the method never saw, the maximum taken inside each resample.",
+    "leak_low": "Lower end of the 95 % interval of leak, over identities.",
+    "leak_high": "Upper end of the 95 % interval of leak.",
+    "reduction": "Mean Reduction over the unseen attackers that can read originals.",
+    "reduction_low": "Lower end of its 95 % interval.",
+    "reduction_high": "Upper end of its 95 % interval.",
+    "balanced_accuracy": "Mean balanced accuracy over the same attackers.",
+    "auc": "AUC of the strongest attacker.",
+    "eer": "EER of the strongest attacker.",
+    "tmr": "TMR at FMR 1 %, protected faces against original references, mean over the matchers.",
+    "tmr_low": "Lower end of its 95 % interval.",
+    "tmr_high": "Upper end of its 95 % interval.",
+    "tmr_protected": "TMR at FMR 1 %, protected against protected.",
+    "tmr_kept": "TMR as a share of the originals' own.",
+    "kept_cac": "Mean absolute change of accuracy over the other attributes, which should survive.",
+    "lpips": "LPIPS between original and protected.",
+    "niqe": "NIQE of the protected faces.",
+    "ssim": "SSIM between original and protected.",
+    "psnr": "PSNR in dB.",
+    "parameters": "Numbers in the protecting network.",
+    "images_per_second": "Faces protected per second; in no CSV file of the leaderboard, since no two runs agree on it.",
+    "n": "Faces behind the leak.",
+    "n_failed": "Faces that could not be processed; they are never replaced by originals.",
+    "flags": "What makes the line doubtful.",
+    "reason": "Why a figure is missing.",
+}
+"""Columns of the leaderboard, in order, and what they hold."""
+
+NOT_REPRODUCIBLE = ("images_per_second",)
+"""Columns that differ between two runs of one seed; `leaderboard.csv` leaves them out."""
+
+_NUMBERS = ("value", "ci_low", "ci_high", "n", "n_failed", "seed", "seen", "reported")
+_TEXT = [name for name in COLUMNS if name not in _NUMBERS]
+_UNIQUE = (*_LINE, "component_kind", "component", "metric", "condition", "policy", "operating_point")
+
+
+def leaderboard(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line per method, variant and hidden attribute, with the columns of `LEADERBOARD`.
+
+    rows: a table as `bench.results.to_frame` makes it, in any order. Rows scored with a component that the method
+    was trained against (`seen`) and rows without a value are left out of every figure; a variant of which nothing
+    could be measured keeps a line with status and reason. Raises InputError when one quantity has two values.
+    """
+    rows = _plain_keys(rows)
+    scored = rows[(rows["status"] == OK) & ~rows["seen"] & rows["value"].notna()]
+    _refuse_duplicates(scored)
+    lines = _with_lost(_lines(scored), rows)
+    lines = _join_figures(lines, scored)
+    lines["flags"] = _flags(lines, scored)
+    lines["status"], lines["reason"] = _status(lines, rows)
+    return _present(_ranked(lines))
+
+
+def pareto_front(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of (N, 2) points (leak, TMR) no other point beats: bool (N,).
+
+    A point is beaten by one with at most its leak and at least its TMR and better in one of them. Equal points
+    stand or fall together; a point with a NaN is never on the front and beats nothing.
+    """
+    leak, tmr = points[:, 0], points[:, 1]
+    with np.errstate(invalid="ignore"):
+        as_good = (leak <= leak[:, None]) & (tmr >= tmr[:, None])
+        better = (leak < leak[:, None]) | (tmr > tmr[:, None])
+    front: NDArray[np.bool_] = ~(as_good & better).any(axis=1) & np.isfinite(points).all(axis=1)
+    return front
+
+
+def beaten(leak: NDArray[np.float64], tmr: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether line j beats line i beyond doubt: bool (N, N), [i, j].
+
+    leak, tmr: (N, 3) value, lower and upper end of the interval; a missing end is the value itself.
+    A line beats another if its interval lies wholly on the better side in leak or in TMR, and not wholly
+    on the worse side in the other. Intervals that overlap cannot tell. A line with a NaN takes no part.
+    """
+    low_leak, high_leak = _ends(leak)
+    low_tmr, high_tmr = _ends(tmr)
+    leaks_less, leaks_more = high_leak < low_leak[:, None], low_leak > high_leak[:, None]
+    matches_more, matches_less = low_tmr > high_tmr[:, None], high_tmr < low_tmr[:, None]
+    known = np.isfinite(leak[:, 0]) & np.isfinite(tmr[:, 0])
+    wins: NDArray[np.bool_] = (leaks_less & ~matches_less) | (matches_more & ~leaks_more)
+    return wins & known & known[:, None]
+
+
+def trade_off_rank(leak: NDArray[np.float64], tmr: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 + number of lines that beat each line, by `beaten`: float (N,), NaN where a figure is missing."""
+    known = np.isfinite(leak[:, 0]) & np.isfinite(tmr[:, 0])
+    return np.where(known, 1.0 + beaten(leak, tmr).sum(axis=1), np.nan)
+
+
+def intervals(lines: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """(N, 3): value, lower and upper end of the interval of a leaderboard column."""
+    return lines[[name, f"{name}_low", f"{name}_high"]].to_numpy(np.float64)
+
+
+def _ends(figures: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    value, low, high = figures.T
+    return np.where(np.isnan(low), value, low), np.where(np.isnan(high), value, high)
+
+
+def label(method: str, variant: str) -> str:
+    """How people type a variant: `san:op`, or `grey` where there is only one."""
+    return method if variant in ("", "default") else f"{method}:{variant}"
+
+
+def groups(board: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The lines that are compared with each other, under a name of the attribute and whatever else differs."""
+    complete = board[board["attribute"].notna()]
+    telling = [k for k in GROUP if k != "attribute" and complete[k].nunique(dropna=False) > 1]
+    for key, group in complete.groupby(list(GROUP), dropna=False, sort=True):
+        parts = dict(zip(GROUP, key, strict=True))
+        extra = [f"seed {parts[k]}" if k == "seed" else str(parts[k]) for k in telling]
+        yield ", ".join([str(parts["attribute"]), *extra]), group
+
+
+# -- building the lines ------------------------------------------------------------------------------
+
+
+def _plain_keys(rows: pd.DataFrame) -> pd.DataFrame:
+    """Absent keys become empty text, which joins and compares; numbers become float."""
+    table = rows.copy()
+    table[_TEXT] = table[_TEXT].astype("string").fillna("").astype(object)
+    table[["n", "n_failed"]] = table[["n", "n_failed"]].astype("Float64").astype("float64")
+    table["seed"] = table["seed"].astype("Int64").fillna(0).astype("int64")
+    return table
+
+
+def _refuse_duplicates(scored: pd.DataFrame) -> None:
+    twice = scored[scored.duplicated(list(_UNIQUE))]
+    if len(twice):
+        first = twice.iloc[0]
+        where = ", ".join(f"{k} {first[k]}" for k in _UNIQUE if first[k] != "")
+        raise InputError(
+            f"{len(twice)} rows give a second value for one quantity, first: {where}; pass each cell's rows once"
+        )
+
+
+def _lines(scored: pd.DataFrame) -> pd.DataFrame:
+    """The combinations that attackers scored: what variants hide, and the controls on the same attributes."""
+    tried = scored[(scored["component_kind"] == "attacker") & (scored["attribute"] != "")]
+    is_method = tried["method_role"] != "control"
+    hidden = tried[is_method & (tried["role"] == "obfuscated")]
+    subject = hidden if len(hidden) else tried[tried["role"] == "obfuscated"]
+    subject = subject if len(subject) else tried
+    attributes = subject[["dataset", "attribute"]].drop_duplicates()
+    controls = tried[~is_method].merge(attributes, on=["dataset", "attribute"])
+    import pandas as pd
+
+    return pd.concat([hidden, controls])[[*_LINE, "method_role"]].drop_duplicates().reset_index(drop=True)
+
+
+def _with_lost(lines: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Also the variants, and hidden attributes of variants, of which there are only failures."""
+    import pandas as pd
+
+    lost = rows[(rows["status"] != OK) & (rows["method"] != "")].copy()
+    lost.loc[(lost["role"] != "obfuscated"), "attribute"] = ""
+    lost = lost[[*_LINE, "method_role"]].drop_duplicates()
+    for key in (["dataset", "method", "variant", "attribute"], ["dataset", "method", "variant"]):
+        found = pd.MultiIndex.from_frame(lines[key])
+        here = pd.MultiIndex.from_frame(lost[key])
+        named = lost["attribute"] != ""
+        wanted = (named if "attribute" in key else ~named) & ~here.isin(found)
+        lines = pd.concat([lines, lost[wanted].drop_duplicates(key)], ignore_index=True)
+    return lines
+
+
+class _Figure(NamedTuple):
+    """Where a column comes from: filters on the rows and the keys it is joined on."""
+
+    metric: str
+    where: dict[str, str]
+    keys: tuple[str, ...] = _IDENTITY
+    interval: bool = False
+
+
+def _figures() -> dict[str, _Figure]:
+    attack = {"component_kind": "attacker", "component": POOL}
+    match = {
+        "component_kind": "matcher",
+        "component": POOL,
+        "policy": "reset",
+        "operating_point": HEADLINE_FMR,
+    }
+    figures = {
+        "leak": _Figure("leak", attack, _LINE, True),
+        "reduction": _Figure("reduction", attack, _LINE, True),
+        "balanced_accuracy": _Figure("balanced_accuracy", attack, _LINE),
+        "auc": _Figure("auc", attack, _LINE),
+        "eer": _Figure("eer", attack, _LINE),
+        "tmr": _Figure("tmr", match | {"condition": ORIGINAL_PROTECTED}, interval=True),
+        "tmr_protected": _Figure("tmr", match | {"condition": PROTECTED_PROTECTED}),
+        "tmr_kept": _Figure("tmr_kept", {"component_kind": "matcher", "component": POOL}),
+    }
+    figures |= {name: _Figure(name, {}) for name in ("lpips", "niqe", "ssim", "psnr")}
+    cost = ("dataset", "method", "variant")
+    return figures | {name: _Figure(name, {}, cost) for name in ("parameters", "images_per_second")}
+
+
+def _join_figures(lines: pd.DataFrame, scored: pd.DataFrame) -> pd.DataFrame:
+    unchanged = _original_conditions(scored)
+    for column, figure in _figures().items():
+        found = _pick(unchanged, figure)
+        if column == "leak":
+            found[["n", "n_failed"]] = found[["_n", "_n_failed"]]
+        renames = {"value": column}
+        if figure.interval:
+            renames |= {"ci_low": f"{column}_low", "ci_high": f"{column}_high"}
+        wanted = [*figure.keys, *renames] + (["n", "n_failed"] if column == "leak" else [])
+        lines = lines.merge(found[wanted].rename(columns=renames), on=list(figure.keys), how="left")
+    lines["kept_cac"] = _kept_cac(lines, scored)
+    return lines
+
+
+def _original_conditions(scored: pd.DataFrame) -> pd.DataFrame:
+    """The control `original` protects nothing, so its three conditions are one comparison: give it all three."""
+    import pandas as pd
+
+    plain = scored[(scored["method"] == ORIGINAL) & (scored["condition"] == ORIGINAL_ORIGINAL)]
+    copies = [plain.assign(condition=c) for c in (ORIGINAL_PROTECTED, PROTECTED_PROTECTED)]
+    return pd.concat([scored, *copies]).drop_duplicates(list(_UNIQUE), keep="first")
+
+
+def _pick(scored: pd.DataFrame, figure: _Figure) -> pd.DataFrame:
+    """The rows behind one column, one per key; of several recipes or devices the most used one."""
+    chosen = scored[scored["metric"] == figure.metric]
+    for name, value in figure.where.items():
+        chosen = chosen[chosen[name] == value]
+    if "component" not in figure.where and len(chosen):
+        chosen = chosen[chosen["component"] == recipe(chosen["component"])]
+    chosen = chosen.sort_values(list(_UNIQUE)).drop_duplicates(list(figure.keys))
+    return chosen.rename(columns={"n": "_n", "n_failed": "_n_failed"})
+
+
+def recipe(components: pd.Series) -> str:
+    """Of several recipes of one metric the one behind most rows, then the first by name: recipes never mix."""
+    counts = components.value_counts()
+    return str(min(counts.index, key=lambda name: (-counts[name], name)))
+
+
+def _kept_cac(lines: pd.DataFrame, scored: pd.DataFrame) -> NDArray[np.float64]:
+    """Mean |CAC| of each line's variant over the attributes that it should keep, its own one aside."""
+    keys = [*_IDENTITY, "threat"]
+    kept = scored[(scored["metric"] == "cac") & (scored["component"] == POOL) & (scored["role"] == "kept")]
+    changes: dict[tuple[Any, ...], dict[str, float]] = {}
+    for *key, attribute, value in kept[[*keys, "attribute", "value"]].itertuples(index=False):
+        changes.setdefault(tuple(key), {})[attribute] = abs(value)
+    means = []
+    for *key, attribute in lines[[*keys, "attribute"]].itertuples(index=False):
+        others = [v for a, v in changes.get(tuple(key), {}).items() if a != attribute]
+        means.append(math.fsum(others) / len(others) if others else math.nan)
+    return np.array(means, dtype=np.float64)
+
+
+# -- what else a line says ---------------------------------------------------------------------------
+
+
+def _flags(lines: pd.DataFrame, scored: pd.DataFrame) -> list[str]:
+    """Flags of the aggregates and of whole-image figures; those of a single attacker concern that attacker."""
+    single = scored["component_kind"].isin(["attacker", "matcher"]) & (scored["component"] != POOL)
+    flagged = scored[(scored["flags"] != "") & ~single]
+    found: dict[tuple[Any, ...], set[str]] = {}
+    for *key, attribute, threat, flags in flagged[[*_LINE, "flags"]].itertuples(index=False):
+        found.setdefault((*key, attribute, threat), set()).update(flags.split())
+    nothing: set[str] = set()
+    joined = []
+    for *key, attribute, threat in lines[list(_LINE)].itertuples(index=False):
+        places = {(*key, a, t) for a in (attribute, "") for t in (threat, "")}
+        joined.append(" ".join(sorted(set().union(*(found.get(p, nothing) for p in places)))))
+    return joined
+
+
+def _status(lines: pd.DataFrame, rows: pd.DataFrame) -> tuple[list[str], list[str]]:
+    lost = rows[(rows["status"] != OK) & (rows["method"] != "")]
+    by_variant = dict(list(lost.groupby(list(_IDENTITY)))) if len(lost) else {}
+    statuses, reasons = [], []
+    headline = lines[["leak", "tmr"]].notna().all(axis=1)
+    for complete, key in zip(headline, lines[[*_IDENTITY, "attribute"]].itertuples(index=False), strict=True):
+        causes = by_variant.get(tuple(key[:-1]))
+        if complete or causes is None:
+            statuses.append(OK if complete else "incomplete")
+            reasons.append("" if complete else "no row gives the missing figure")
+            continue
+        here = causes[causes["attribute"].isin(["", key[-1]])]
+        here = (here if len(here) else causes).sort_values(list(_UNIQUE))
+        statuses.append(str(here["status"].iloc[0]))
+        reasons.append("; ".join(r for r in dict.fromkeys(here["reason"]) if r))
+    return statuses, reasons
+
+
+def _ranked(lines: pd.DataFrame) -> pd.DataFrame:
+    lines = lines.reset_index(drop=True)
+    lines["pareto"], lines["rank"] = False, np.nan
+    for _, members in lines.groupby(list(GROUP)):
+        leak, tmr = intervals(members, "leak"), intervals(members, "tmr")
+        lines.loc[members.index, "pareto"] = pareto_front(np.stack([leak[:, 0], tmr[:, 0]], axis=1))
+        lines.loc[members.index, "rank"] = trade_off_rank(leak, tmr)
+    lines["_incomplete"] = lines[["leak", "tmr"]].isna().any(axis=1)
+    order = [*GROUP, "_incomplete", "pareto", "leak", "tmr", "method", "variant"]
+    upward = [name not in ("pareto", "tmr") for name in order]
+    return lines.sort_values(order, ascending=upward, kind="stable", na_position="last")
+
+
+def _present(lines: pd.DataFrame) -> pd.DataFrame:
+    """Fixed columns and types; what is absent is <NA> or NaN."""
+    import pandas as pd
+
+    table = lines.rename(columns={"method_role": "role"})[list(LEADERBOARD)].reset_index(drop=True)
+    for name in table.columns:
+        if name == "pareto":
+            table[name] = table[name].astype("bool")
+        elif name in ("seed", "rank", "n", "n_failed", "parameters"):
+            table[name] = table[name].round().astype("Int64")
+        elif table[name].dtype.kind != "f":
+            table[name] = table[name].astype("string").replace("", pd.NA)
+    return table
+
+
+# -- files -------------------------------------------------------------------------------------------
+
+
+def sorted_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same rows in an order that does not depend on which worker finished first."""
+    return rows.sort_values(list(rows.columns), kind="stable", na_position="first", ignore_index=True)
+
+
+def csv_text(table: pd.DataFrame, *, digits: int | None = 6) -> str:
+    """The table as CSV: header, no index, `\\n` line ends, floats with `digits` significant digits (None: exact).
+
+    Absent is empty. A text cell that a spreadsheet would run as a formula (it starts with = + - @, a tab or a
+    carriage return) gets an apostrophe in front (OWASP, "CSV Injection"); numbers are left alone.
+    """
+    import pandas as pd
+
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([_cell(c, digits) for c in table.columns])
+    columns = []
+    for name in table.columns:
+        column = table[name]
+        absent = pd.isna(column).to_numpy()
+        columns.append(["" if a else _cell(v, digits) for v, a in zip(column.tolist(), absent, strict=True)])
+    writer.writerows(zip(*columns, strict=True))
+    return buffer.getvalue()
+
+
+def _cell(value: Any, digits: int | None) -> str:
+    if isinstance(value, float):
+        return "0" if value == 0 else repr(value) if digits is None else f"{value:.{digits}g}"
+    text = str(value)
+    risky = isinstance(value, str) and text.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{text}" if risky else text
+
+
+def write_csv(table: pd.DataFrame, path: Path, *, digits: int | None = 6) -> Path:
+    """Write `csv_text(table)` as UTF-8, atomically; return `path`."""
+    return write_atomically(path, csv_text(table, digits=digits).encode())

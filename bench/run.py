@@ -1,0 +1,233 @@
+"""The main job: plan, compute what is missing, write the report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench import __version__
+from bench.cells import Environment
+from bench.config import RunConfig
+from bench.engines import local
+from bench.engines.local import Failure, Outcome
+from bench.plan import Plan, Subject, build
+from bench.progress import Progress
+from bench.results import FAILED, UNAVAILABLE, Row, to_frame
+from bench.store import Store, digest, write_atomically
+from bench.weights import WeightsFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_VERSIONS_OF = ("numpy", "torch", "scikit-learn", "xgboost", "lpips", "pyiqa", "onnxruntime")
+_SAMPLE_FACES = 6
+
+
+def run(config: RunConfig, say: Callable[[str], None]) -> int:
+    """Run the benchmark and write its report; returns the number of failed cells. `say` prints a line."""
+    plan = build(config)
+    for note in plan.notes:
+        say(f"note: {note}")
+    for missing in plan.missing:
+        say(f"unavailable: {missing.kind} {missing.name}: {missing.reason}; {missing.remedy}")
+    outcome = execute(plan, say)
+    folder = config.out or Path("runs") / config.dataset
+    report(plan, outcome, folder, say)
+    failed = [f for f in outcome.failures.values() if not f.blocked]
+    for failure in failed:
+        say(f"failed: {failure.cell.title}: {failure.message}")
+    return len(failed)
+
+
+def collect_only(config: RunConfig, say: Callable[[str], None]) -> None:
+    """Write the report of what the store already holds."""
+    plan = build(config)
+    store = Store(config.store)
+    outcome = Outcome()
+    for planned, cell in plan.cells.items():
+        if store.has(cell.key):
+            outcome.done[planned] = cell.key
+        else:
+            outcome.failures[planned] = Failure(cell, "not computed yet; run the same command with `run`")
+    report(plan, outcome, config.out or Path("runs") / config.dataset, say)
+
+
+def execute(plan: Plan, say: Callable[[str], None]) -> Outcome:
+    """Make every cell of the plan that the store lacks."""
+    config = plan.config
+    workers = config.workers or _cores()
+    say(f"{len(plan.cells)} cells for {len(plan.subjects)} variants on {workers} workers")
+    weights = WeightsFolder.find(config.weights)
+    environment = Environment(
+        store=config.store.resolve(),
+        data=tuple(p.resolve() for p in config.data),
+        weights=weights.root.resolve() if weights else None,
+        device=config.device,
+    )
+    with Progress(plan.cells.values(), workers) as progress:
+        outcome = local.execute(plan.cells.values(), environment, workers, progress, machine())
+    say(
+        f"{outcome.computed} cells computed, {len(outcome.done) - outcome.computed} taken from {config.store}"
+    )
+    return outcome
+
+
+def report(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[str], None]) -> None:
+    """Write leaderboard, rows, plots and page to `folder`, unless they are there for the same rows."""
+    from bench.discover import code_hash
+
+    store = Store(plan.config.store)
+    scores = {s.name: outcome.done[s.score] for s in plan.subjects if s.score in outcome.done}
+    stamp = digest(
+        {
+            "scores": scores,
+            "failures": {f.cell.title: f.message for f in outcome.failures.values()},
+            "missing": [[m.kind, m.name, m.reason] for m in plan.missing],
+            "code": code_hash("bench.report.page"),
+        }
+    )
+    stamp_file = folder / ".stamp"
+    if stamp_file.is_file() and stamp_file.read_text() == stamp and (folder / "index.html").is_file():
+        say(f"report is up to date: {folder / 'index.html'}")
+        return
+    from bench.report.page import write_report
+
+    say("writing the report")
+    stamp_file.unlink(missing_ok=True)
+    rows, curves = collect(plan, outcome, store)
+    write_report(
+        folder,
+        rows=rows,
+        curves=curves,
+        samples=samples(plan, outcome, store),
+        provenance=provenance(plan),
+    )
+    write_atomically(stamp_file, stamp.encode())
+    say(f"leaderboard: {folder / 'leaderboard.csv'}   page: {folder / 'index.html'}")
+
+
+def collect(plan: Plan, outcome: Outcome, store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tidy rows of all subjects, and the ROC curves behind the plots."""
+    import pandas as pd
+
+    rows: list[Row | dict[str, Any]] = []
+    curves = []
+    for subject in plan.subjects:
+        if subject.score not in outcome.done:
+            rows.append(_lost(plan, subject, outcome))
+            continue
+        artefact = store.load(outcome.done[subject.score])
+        rows += artefact.facts["rows"]
+        for name, points in artefact.arrays.items():
+            _, matcher, condition = name.split(":")
+            curves.append(
+                pd.DataFrame(
+                    {
+                        "method": subject.method,
+                        "variant": subject.variant.name,
+                        "matcher": matcher,
+                        "condition": condition,
+                        "fmr": points[0],
+                        "tmr": points[1],
+                    }
+                )
+            )
+    for missing in plan.missing:
+        rows.append(
+            Row(
+                method=missing.name if missing.kind == "method" else "",
+                variant="",
+                method_role="",
+                dataset=plan.dataset.id,
+                metric="",
+                value=None,
+                component_kind=missing.kind,
+                component=missing.name,
+                status=UNAVAILABLE,
+                reason=f"{missing.reason}; {missing.remedy}",
+            )
+        )
+    columns = ["method", "variant", "matcher", "condition", "fmr", "tmr"]
+    joined = pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=columns)
+    return to_frame(rows), joined
+
+
+def _lost(plan: Plan, subject: Subject, outcome: Outcome) -> Row:
+    return Row(
+        method=subject.method,
+        variant=subject.variant.name,
+        method_role=subject.role,
+        dataset=plan.dataset.id,
+        metric="",
+        value=None,
+        status=FAILED,
+        reason=outcome.failures[subject.score].message,
+        seed=plan.config.seed,
+    )
+
+
+def samples(plan: Plan, outcome: Outcome, store: Store) -> dict[str, np.ndarray] | None:
+    """The same few test faces under every variant; None for photographs, which never enter a report."""
+    if plan.dataset.photographs:
+        return None
+    found = {}
+    for subject in plan.subjects:
+        if subject.protect in outcome.done:
+            images = store.load(outcome.done[subject.protect]).arrays["images"]
+            rows = np.linspace(0, len(images) - 1, _SAMPLE_FACES).astype(int)
+            found[subject.name] = images[rows]
+    return found
+
+
+def provenance(plan: Plan) -> dict[str, Any]:
+    """What a reader needs to make the same report again."""
+    config = plan.config
+    return {
+        "command": "python -m bench " + " ".join(_shown_arguments()),
+        "dataset": plan.dataset.id,
+        "dataset_title": type(plan.dataset).title,
+        "dataset_fingerprint": plan.dataset.fingerprint(),
+        "size": plan.dataset.size,
+        "seed": config.seed,
+        "resamples": config.resamples,
+        "preset": config.preset,
+        "label_source": config.label_source,
+        "unavailable": [
+            {"kind": m.kind, "name": m.name, "reason": m.reason, "remedy": m.remedy} for m in plan.missing
+        ],
+        "notes": plan.notes,
+        **machine(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Versions and processor, for the record; never part of a key."""
+    versions = {}
+    for name in _VERSIONS_OF:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return {
+        "veilbench": __version__,
+        "python": platform.python_version(),
+        "versions": versions,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cores": _cores(),
+    }
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _shown_arguments() -> list[str]:
+    """The command line as it was typed, with absolute paths shortened to their last part."""
+    return [Path(a).name if Path(a).is_absolute() else a for a in sys.argv[1:]]

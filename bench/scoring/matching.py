@@ -1,0 +1,132 @@
+"""Rows on how well faces still match, by matcher and for the pool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.results import Row
+from bench.scoring.rows import RowMaker
+
+POOL = "pool"
+HEADLINE = "fmr=0.01"
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What the stage `match` found for one matcher. figures: name -> (value, samples (B,)); refused: name
+    -> reason.
+
+    A name reads `<condition> <metric> <policy> <operating point>`. seen: methods trained against this
+    matcher.
+    """
+
+    matcher: str
+    seen: bool
+    figures: Mapping[str, tuple[float, NDArray[np.float64]]]
+    refused: Mapping[str, str]
+    counts: Mapping[str, Mapping[str, int]]
+
+
+def matching_rows(make: RowMaker, found: list[Matched], originals: list[Matched]) -> list[Row]:
+    """Every figure of every matcher, their mean over the unseen ones, and the share of the originals' TMR
+    kept."""
+    rows: list[Row] = []
+    for one in found:
+        rows += _matcher_rows(make, one)
+    unseen = [m for m in found if not m.seen]
+    common = set.intersection(*(set(m.figures) for m in unseen)) if unseen else set()
+    for name in sorted(common):
+        value, samples = _mean([m.figures[name] for m in unseen])
+        rows.append(_row(make, name, POOL, value, samples))
+    return rows + _kept_share(make, unseen, [m for m in originals if not m.seen])
+
+
+def _matcher_rows(make: RowMaker, one: Matched) -> list[Row]:
+    rows = []
+    for name, (value, samples) in one.figures.items():
+        counts = one.counts[name.split(" ")[0]]
+        rows.append(
+            _row(
+                make,
+                name,
+                one.matcher,
+                value,
+                samples,
+                seen=one.seen,
+                n=counts["non_mated"] if " fmr " in name else counts["mated"],
+                n_failed=counts["mated_failed"],
+            )
+        )
+    for name, reason in one.refused.items():
+        metric, columns = _columns(name)
+        rows.append(
+            make.undefined(
+                metric, reason, component_kind="matcher", component=one.matcher, seen=one.seen, **columns
+            )
+        )
+    return rows
+
+
+def _kept_share(make: RowMaker, found: list[Matched], originals: list[Matched]) -> list[Row]:
+    """TMR at FMR 1 %, original against protected, as a share of the originals' own; mean over matchers."""
+    before = {m.matcher: m.figures.get(f"original-original tmr reset {HEADLINE}") for m in originals}
+    shares = []
+    for one in found:
+        name = f"original-protected tmr reset {HEADLINE}"
+        after = one.figures.get(name, one.figures.get(f"original-original tmr reset {HEADLINE}"))
+        base = before.get(one.matcher)
+        if after and base and base[0] > 0:
+            shares.append((after[0] / base[0], after[1] / np.where(base[1] > 0, base[1], np.nan)))
+    if not shares:
+        reason = f"no unseen matcher has a TMR at {HEADLINE} on originals and protected faces"
+        return [make.undefined("tmr_kept", reason, component_kind="matcher", component=POOL)]
+    value, samples = _mean(shares)
+    return [
+        make.row(
+            "tmr_kept",
+            value,
+            samples,
+            component_kind="matcher",
+            component=POOL,
+            condition="original-protected",
+            policy="reset",
+            operating_point=HEADLINE,
+            higher_is="better",
+        )
+    ]
+
+
+def _mean(figures: list[tuple[float, NDArray[np.float64]]]) -> tuple[float, NDArray[np.float64]]:
+    return float(np.mean([v for v, _ in figures])), np.mean([s for _, s in figures], axis=0)
+
+
+def _row(
+    make: RowMaker,
+    name: str,
+    matcher: str,
+    value: float,
+    samples: NDArray[np.float64],
+    **columns: Any,
+) -> Row:
+    metric, found = _columns(name)
+    higher_is = "better" if metric in ("tmr", "auc") else "worse"
+    return make.row(
+        metric,
+        value,
+        samples,
+        component_kind="matcher",
+        component=matcher,
+        higher_is=higher_is,
+        **found,
+        **columns,
+    )
+
+
+def _columns(name: str) -> tuple[str, dict[str, Any]]:
+    condition, metric, policy, point = name.split(" ")
+    return metric, {"condition": condition, "policy": policy, "operating_point": point or None}

@@ -1,0 +1,56 @@
+"""Makes rows of one subject, each with its interval or the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench.errors import MetricError
+from bench.metrics.uncertainty import IdentityDraw, Interval, interval
+from bench.results import UNDEFINED, Row
+
+
+@dataclass(frozen=True)
+class Population:
+    """The test faces as the metrics see them. identities: int64 (N,). draw: the resamples all figures
+    share."""
+
+    identities: NDArray[np.int64]
+    draw: IdentityDraw
+
+
+@dataclass(frozen=True)
+class RowMaker:
+    """Fills in what all rows of a subject share."""
+
+    template: Row
+
+    def row(
+        self, metric: str, value: float, samples: ArrayLike | Interval | None = None, **columns: Any
+    ) -> Row:
+        """A measured value. samples: the figure in each resample (B,), or its interval, or None for no
+        interval."""
+        low = high = None
+        reason = columns.pop("reason", None)
+        if samples is not None:
+            try:
+                found = samples if isinstance(samples, Interval) else interval(samples)
+                low, high = found.low, found.high
+            except MetricError as error:
+                reason = f"no interval: {error}"
+        return replace(
+            self.template,
+            metric=metric,
+            value=float(value),
+            ci_low=low,
+            ci_high=high,
+            reason=reason,
+            **columns,
+        )
+
+    def undefined(self, metric: str, reason: str, **columns: Any) -> Row:
+        """A metric that has no value on the data at hand, and why."""
+        return replace(self.template, metric=metric, value=None, status=UNDEFINED, reason=reason, **columns)

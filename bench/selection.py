@@ -1,0 +1,233 @@
+"""Chooses the components of a run: by name, by default, and by what can run here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from bench import discover
+from bench.components.attacker import Attacker
+from bench.components.base import Component, Pretrained
+from bench.components.dataset import Dataset
+from bench.components.matcher import Matcher
+from bench.components.method import Method, Variant
+from bench.config import ALL, DEFAULT, RunConfig
+from bench.errors import Unavailable, UsageError, unknown_name
+from bench.faces import Attribute
+from bench.weights import WeightsFolder, pretrained_file
+from bench.weights_catalogue import PRETRAINED
+
+ORIGINAL = "original"
+CASIA = PRETRAINED["mobilefacenet_casia_112x96_differentiable"].pretrained
+"""The pretrained matcher that methods train against on photographs."""
+
+_SAME_NETWORK = {CASIA.file: "mobilefacenet_casia"}
+_EXTRACTORS = ("intel_reid", "mobilefacenet_y1", "se_resnet")
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A component that cannot run here, why, and what would make it run."""
+
+    kind: str
+    name: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Unit:
+    """An attacker together with what it reads: `svm@se_resnet`, `cnn_small`."""
+
+    attacker: Attacker
+    extractor: Matcher | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.attacker.id}@{self.extractor.id}" if self.extractor else self.attacker.id
+
+
+class Selection:
+    """The components that `config` names, as far as they can run; what cannot is in `missing`, once.
+
+    Raises UsageError for unknown names, InputError for unusable data.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self.missing: list[Missing] = []
+        self.notes: list[str] = []
+        self.weights = WeightsFolder.find(config.weights)
+        dataset: Dataset = discover.load_class("dataset", config.dataset)(
+            config.data, size=config.size, seed=config.seed, **config.dataset_options
+        )
+        self.dataset = dataset
+
+    # -- methods -------------------------------------------------------------------------------------
+
+    def methods(self) -> list[tuple[Method, tuple[Variant, ...]]]:
+        """The chosen methods with their variants; `original` comes first, all else is measured against it."""
+        known = discover.components("method")
+        wanted = _split_variants(self.config.methods)
+        if ALL in wanted:
+            wanted = dict.fromkeys(known, ()) | {k: v for k, v in wanted.items() if k != ALL}
+        for name in wanted:
+            if name not in known:
+                raise unknown_name("method", name, known)
+        if ORIGINAL not in known:
+            raise UsageError("the method 'original' is gone; every figure is measured against it")
+        chosen = []
+        for name in [ORIGINAL, *(n for n in known if n in wanted and n != ORIGINAL)]:
+            method = self._instance("method", name, (self.dataset.attributes(),), preset=self.config.preset)
+            if method is not None:
+                chosen.append((method, self._variants(method, wanted.get(name, ()))))
+        return chosen
+
+    def _variants(self, method: Method, named: Sequence[str]) -> tuple[Variant, ...]:
+        if named:
+            return tuple(method.variant(n) for n in named)
+        found = method.variants()
+        if not found:
+            self.miss("method", method.id, "the dataset labels nothing that it hides", "use another dataset")
+        return tuple(v for v in found if v.selected or self.config.variants == ALL)
+
+    # -- matchers and attackers ------------------------------------------------------------------------
+
+    @cached_property
+    def matchers(self) -> list[Matcher]:
+        names = self._chosen("matcher", self.config.matchers, self._default_matchers)
+        return [m for m in (self._instance("matcher", n) for n in names) if m is not None]
+
+    def _default_matchers(self) -> list[str]:
+        """Pretrained ones where they belong, on photographs; else those that learn on ATTACK."""
+        classes = self._classes("matcher")
+        trained = [n for n, c in classes if c.trained or c.pretrained is None]
+        if not self.dataset.photographs:
+            return trained
+        ready = [n for n, c in classes if c.pretrained and not self.seen(n) and self._runs("matcher", n, c)]
+        if not ready:
+            self.notes.append("no pretrained matcher is at hand; matchers are trained on the ATTACK pool")
+        return ready or trained
+
+    def seen(self, matcher: str) -> bool:
+        """Whether methods train against this very network."""
+        return bool(self.casia) and _SAME_NETWORK[CASIA.file] == matcher
+
+    @cached_property
+    def casia(self) -> str:
+        """SHA-256 of the pretrained matcher that methods train against here, or an empty string."""
+        if not self.dataset.photographs:
+            return ""
+        try:
+            pretrained_file(CASIA, self.weights)
+        except Unavailable as error:
+            self.notes.append(f"methods train against a matcher learned on DEVELOP: {error}")
+            return ""
+        return CASIA.sha256
+
+    @cached_property
+    def units(self) -> list[Unit]:
+        """The attackers, those that read embeddings once for each extractor."""
+        labelled = {a.name for a in self.dataset.attributes()}
+        units = []
+        for name in self._chosen("attacker", self.config.attackers, self._default_attackers):
+            attacker = self._instance("attacker", name)
+            if attacker is None or (attacker.predicts and not labelled & set(attacker.predicts)):
+                continue
+            readers = [None] if attacker.reads == "image" else self._extractors
+            units += [Unit(attacker, e) for e in readers]
+        return units
+
+    def _default_attackers(self) -> list[str]:
+        photographs = self.dataset.photographs
+        return [n for n, c in self._classes("attacker") if photographs or c.pretrained is None]
+
+    @cached_property
+    def _extractors(self) -> list[Matcher]:
+        """The matchers whose embeddings attackers read: by default at most two, strangers to the methods."""
+        by_name = {m.id: m for m in self.matchers}
+        if DEFAULT not in self.config.extractors:
+            for name in self.config.extractors:
+                if name not in by_name:
+                    raise unknown_name("extractor (one of the run's matchers)", name, by_name)
+            return [by_name[n] for n in self.config.extractors]
+        preferred = [n for n in _EXTRACTORS if n in by_name] or list(by_name)
+        return [by_name[n] for n in preferred[: 2 if self.dataset.photographs else 1]]
+
+    # -- attributes and quality --------------------------------------------------------------------------
+
+    @cached_property
+    def attributes(self) -> list[Attribute]:
+        """The class attributes that attackers are set on."""
+        known = {a.name: a for a in self.dataset.attributes() if not a.is_number}
+        names = self.config.attributes
+        if DEFAULT in names:
+            names = tuple(n for n in type(self.dataset).watch if n in known) or tuple(known)
+        elif ALL in names:
+            names = tuple(known)
+        for name in names:
+            if name not in known:
+                raise unknown_name(f"attribute of {self.dataset.id}", name, known)
+        return [known[n] for n in names]
+
+    def file(self, kind: str, name: str, pretrained: Pretrained) -> bool:
+        """Whether a pretrained file is at hand; noted among the missing if not."""
+        try:
+            pretrained_file(pretrained, self.weights)
+        except Unavailable as error:
+            self.miss(kind, name, error.reason, error.remedy)
+            return False
+        return True
+
+    def miss(self, kind: str, name: str, reason: str, remedy: str) -> None:
+        """Note that a component cannot run."""
+        missing = Missing(kind, name, reason, remedy)
+        if missing not in self.missing:
+            self.missing.append(missing)
+
+    # -- by kind -----------------------------------------------------------------------------------------
+
+    def _chosen(self, kind: str, names: Sequence[str], defaults: Callable[[], list[str]]) -> list[str]:
+        known = discover.components(kind)
+        picked: list[str] = []
+        for name in names:
+            picked += list(known) if name == ALL else defaults() if name == DEFAULT else [name]
+        for name in picked:
+            if name not in known:
+                raise unknown_name(kind, name, known)
+        return sorted(set(picked))
+
+    def _classes(self, kind: str) -> list[tuple[str, Any]]:
+        loaded = ((name, self._load(kind, name)) for name in discover.components(kind))
+        return [(name, component) for name, component in loaded if component is not None]
+
+    def _instance(self, kind: str, name: str, args: tuple[Any, ...] = (), **options: Any) -> Any:
+        component = self._load(kind, name)
+        if component is None or not self._runs(kind, name, component):
+            return None
+        return component(*args, **options)
+
+    def _load(self, kind: str, name: str) -> Any:
+        try:
+            return discover.load_class(kind, name)
+        except Unavailable as error:
+            self.miss(kind, name, error.reason, error.remedy)
+            return None
+
+    def _runs(self, kind: str, name: str, component: type[Component]) -> bool:
+        pretrained = getattr(component, "pretrained", None)
+        return pretrained is None or self.file(kind, name, pretrained)
+
+
+def _split_variants(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """`privacynet:gender` -> {"privacynet": ("gender",)}; a bare name means its usual variants."""
+    found: dict[str, tuple[str, ...]] = {}
+    bare = set()
+    for entry in names:
+        name, _, variant = entry.partition(":")
+        found[name] = found.get(name, ()) + ((variant,) if variant else ())
+        if not variant:
+            bare.add(name)
+    return {n: () if n in bare else v for n, v in found.items()}

@@ -1,0 +1,1 @@
+"""The units of work of a run, one file a stage."""

@@ -1,0 +1,1 @@
+"""Network pieces and training that several methods share; nothing here is a component."""

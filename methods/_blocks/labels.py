@@ -1,0 +1,114 @@
+"""Label vectors of the GAN family: channels of each attribute, and the targets of each variant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Literal
+
+from bench.api import Attribute, Variant
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Goal = int | Literal["other"]
+"""What a variant wants of an attribute: a class index, or any class but the face's own."""
+
+AGE_NAMES = ("age_group", "young", "age")
+"""Labels that say the same thing with different precision: hiding one is hiding all."""
+
+
+class LabelCode:
+    """A channel for an attribute of two classes (0 or 1), a channel a class (one-hot) for more.
+
+    Gender, race of two classes and three age groups give the five channels [G, R, A0, A1, A2].
+    """
+
+    def __init__(self, attributes: Sequence[Attribute]) -> None:
+        self.attributes = tuple(attributes)
+        self.classes = {a.name: len(a.classes) for a in attributes}
+        self.channels: dict[str, slice] = {}
+        self.width = 0
+        for name, classes in self.classes.items():
+            taken = 1 if classes == 2 else classes
+            self.channels[name] = slice(self.width, self.width + taken)
+            self.width += taken
+
+    def encode(self, labels: Mapping[str, Tensor]) -> Tensor:
+        """int64 class indices (N,) by attribute, -1 where unknown -> float32 (N, width).
+
+        An unknown label is the mean of all classes: .5, or 1/K in each channel.
+        """
+        import torch
+        from torch.nn.functional import one_hot
+
+        parts = []
+        for name, classes in self.classes.items():
+            label = labels[name]
+            coded = label[:, None] if classes == 2 else one_hot(label.clamp(min=0), classes)
+            coded = coded.float()
+            parts.append(torch.where(label[:, None] < 0, torch.full_like(coded, 1 / classes), coded))
+        return torch.cat(parts, 1)
+
+    def loss(self, logits: Tensor, labels: Mapping[str, Tensor]) -> Tensor:
+        """Cross-entropy of `logits` (N, width), binary or softmax, summed over attributes as StarGAN sums it.
+
+        labels as in `encode`; the mean of an attribute is taken over the samples whose label is known.
+        """
+        from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+        total = logits.new_zeros(())
+        for name, channels in self.channels.items():
+            label, scores = labels[name], logits[:, channels]
+            known = label >= 0
+            if not bool(known.any()):
+                continue
+            if self.classes[name] == 2:
+                total = total + binary_cross_entropy_with_logits(scores[known, 0], label[known].float())
+            else:
+                total = total + cross_entropy(scores[known], label[known])
+        return total
+
+
+def target_labels(
+    labels: Mapping[str, Tensor], goals: Mapping[str, Goal], classes: Mapping[str, int], draws: Tensor
+) -> dict[str, Tensor]:
+    """Labels (N,) after `goals`; attributes without a goal keep theirs.
+
+    draws: uniform [0, 1) (N, number of goals); decides among the other classes where there is more than one.
+    """
+    import torch
+
+    wanted = dict(labels)
+    for column, (name, goal) in enumerate(goals.items()):
+        label = labels[name]
+        if goal == "other":
+            others = classes[name] - 1
+            step = 1 + (draws[:, column] * others).long().clamp(max=others - 1)
+            wanted[name] = torch.where(label < 0, label, (label + step) % classes[name])
+        else:
+            wanted[name] = torch.full_like(label, goal)
+    return wanted
+
+
+def selective_variants(attributes: Sequence[Attribute], selected: Sequence[str]) -> list[Variant]:
+    """Every choice of keeping or changing each attribute, but keeping all; singles first.
+
+    Age groups can be changed to each group (`age0`, `age1`, ...), any other attribute to another class.
+    selected: names of the variants a run takes by default.
+    """
+    choices: list[list[tuple[str, str, Goal] | None]] = []
+    for attribute in attributes:
+        if attribute.name == "age_group":
+            groups = range(len(attribute.classes))
+            choices.append([*((f"age{k}", attribute.name, k) for k in groups), None])
+        else:
+            choices.append([(attribute.name, attribute.name, "other"), None])
+    picks = [[c for c in combination if c is not None] for combination in product(*choices)]
+    picks = sorted((p for p in picks if p), key=len)
+    variants = []
+    for pick in picks:
+        name = "+".join(part for part, _, _ in pick)
+        goals = {attribute: goal for _, attribute, goal in pick}
+        variants.append(Variant(name, tuple(goals), {"goals": goals}, selected=name in selected))
+    return variants

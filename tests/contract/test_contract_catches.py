@@ -1,0 +1,95 @@
+"""The contract suite finds the mistakes authors make: a check that cannot fail would be worthless."""
+
+import re
+import sys
+
+import pytest
+
+from bench import contract, discover
+from bench.faces import GENDER
+
+HEAD = """
+import torch
+from bench.api import Method, Variant
+
+class Idea(Method):
+    title = "Idea"
+    obfuscates = ("gender",)
+"""
+
+MISTAKES = {
+    "wrong shape": (
+        "    def _protect(self, images, request):\n        return images[:, :1]\n",
+        "must return a tensor",
+    ),
+    "out of range": (
+        "    def _protect(self, images, request):\n        return images + 1\n",
+        r"stay in \[0, 1\]",
+    ),
+    "wrong dtype": ("    def _protect(self, images, request):\n        return images.double()\n", "float32"),
+    "all failed": (
+        "    def _protect(self, images, request):\n        return images * float('nan')\n",
+        "every face failed",
+    ),
+    "unseeded": (
+        "    def _protect(self, images, request):\n        return torch.rand_like(images)\n",
+        "when repeated with the same seed|batch size",
+    ),
+    "batch statistics": (
+        "    def _protect(self, images, request):\n        return images.mean(0, keepdim=True).expand_as(images)\n",
+        "batch size",
+    ),
+    "no variant": (
+        "    def _variants(self):\n        return []\n    def _protect(self, images, request):\n        return images\n",
+        "no variant",
+    ),
+    "twins": (
+        "    def _variants(self):\n        return [Variant('a'), Variant('a')]\n"
+        "    def _protect(self, images, request):\n        return images\n",
+        "two variants of one name",
+    ),
+    "forgetful": (
+        "    trained = True\n    def _fit(self, faces, validation, auxiliaries, ctx):\n        return {}\n"
+        "    def _protect(self, images, request):\n        return images\n",
+        "`state` is empty",
+    ),
+    "crash": ("    def _protect(self, images, request):\n        return images / None\n", "TypeError"),
+}
+
+
+@pytest.fixture
+def author(tmp_path, monkeypatch):
+    package = tmp_path / "authors_methods"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(discover.PACKAGES, "method", "authors_methods")
+    discover.components.cache_clear()
+    yield package
+    discover.components.cache_clear()
+    for name in [m for m in sys.modules if m.startswith("authors_methods")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_found_and_named(author, mistake):
+    body, said = MISTAKES[mistake]
+    (author / "idea.py").write_text(HEAD + body)
+    findings = contract.check_component("idea", "method")
+    failed = [f.why for f in findings if not f.ok]
+    assert failed
+    assert re.search(said, failed[0]), failed
+
+
+def test_a_sound_method_passes(author):
+    (author / "idea.py").write_text(
+        HEAD + "    def _protect(self, images, request):\n        return 1 - images\n"
+    )
+    findings = contract.check_component("idea", "method")
+    assert [f.ok for f in findings] == [True] * len(findings)
+
+
+def test_tiny_faces_are_labelled_and_of_both_genders():
+    faces = contract.tiny_faces()
+    assert set(faces.labels["gender"]) == {0.0, 1.0}
+    assert GENDER in faces.attributes

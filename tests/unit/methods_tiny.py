@@ -1,0 +1,82 @@
+"""Tiny faces and auxiliaries that tests of the methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, normalize
+
+from bench.api import Attribute, Faces, Protected, Variant, Verdict, yes_no
+from bench.faces import AGE, AGE_GROUP, GENDER, YOUNG
+
+RACE = Attribute("race", ("a", "b", "c"))
+RACE_OF_TWO = Attribute("race", ("a", "b"))
+EMBEDDED = (GENDER, RACE, AGE_GROUP, YOUNG, AGE, yes_no("smiling"))
+"""What the embedded dataset labels, in short."""
+
+
+def tiny_faces(
+    n: int = 24,
+    size: int = 32,
+    *,
+    attributes: Sequence[Attribute] = EMBEDDED,
+    first_identity: int = 0,
+    seed: int = 0,
+) -> Faces:
+    """Blobs: gender moves a bright spot up or down, race tints; two images of each identity."""
+    rng = np.random.default_rng([seed, first_identity])
+    labels = {}
+    for place, attribute in enumerate(attributes):
+        if attribute.is_number:
+            labels[attribute.name] = rng.uniform(18, 70, n)
+        else:
+            labels[attribute.name] = (np.arange(n) // (place + 1)) % len(attribute.classes)
+    y, x = np.mgrid[:size, :size] / size
+    images = np.empty((n, size, size, 3))
+    for i in range(n):
+        gender = labels["gender"][i] if "gender" in labels else 0
+        spot = np.exp(-((x - 0.5) ** 2 + (y - 0.3 - 0.4 * gender) ** 2) * 40)
+        tint = 0.2 * np.eye(3)[int(labels.get("race", np.zeros(n))[i]) % 3]
+        images[i] = 0.2 + 0.5 * spot[..., None] + tint + rng.normal(0, 0.02, (size, size, 3))
+    return Faces(
+        images=(images.clip(0, 1) * 255).round().astype(np.uint8),
+        identities=first_identity + np.arange(n) // 2,
+        keys=np.array([f"{first_identity}-{i}" for i in range(n)]),
+        labels={k: np.asarray(v, np.float32) for k, v in labels.items()},
+        attributes=tuple(attributes),
+    )
+
+
+class TinyAuxiliaries:
+    """Frozen random networks; `judge` prefers stronger changes and remembers what it was asked."""
+
+    names = ("tiny matcher", "tiny classifier")
+
+    def __init__(self, attributes: Sequence[Attribute] = EMBEDDED) -> None:
+        with torch.random.fork_rng([]):
+            torch.manual_seed(3)
+            self._embed = nn.Linear(48, 8).requires_grad_(False)
+            self._heads = nn.ModuleDict(
+                {a.name: nn.Linear(48, len(a.classes)) for a in attributes if not a.is_number}
+            ).requires_grad_(False)
+        self.classifiers: Sequence[Callable[[Tensor], Mapping[str, Tensor]]] = (self._classify,)
+        self.judged: list[str] = []
+
+    def matcher(self, images: Tensor) -> Tensor:
+        return normalize(self._embed(self._pooled(images)))
+
+    def judge(self, protect: Callable[[Faces], Protected], variant: Variant) -> Verdict:
+        faces = tiny_faces(6, 32, first_identity=500)
+        change = np.abs(protect(faces).images.astype(float) - faces.images).mean() / 255
+        self.judged.append(variant.name)
+        return Verdict({"tiny": 1 - change}, {"tiny": change}, matching=1.0, kept_drop=0.0)
+
+    def _classify(self, images: Tensor) -> Mapping[str, Tensor]:
+        pooled = self._pooled(images)
+        return {name: 4 * head(pooled) for name, head in self._heads.items()}
+
+    def _pooled(self, images: Tensor) -> Tensor:
+        return adaptive_avg_pool2d(images, 4).flatten(1) * 2 - 1

@@ -1,0 +1,285 @@
+"""PrivacyNet and baseline-GAN: outputs, label vectors, targets, one step of training, resume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from methods_tiny import EMBEDDED, RACE, RACE_OF_TWO, TinyAuxiliaries, tiny_faces
+
+from bench.api import Context, ContractError, to_tensor
+from bench.faces import AGE_GROUP, GENDER, YOUNG, yes_no
+from methods._blocks.attribute_gan import AttributeGan
+from methods._blocks.gan_training import GanTask
+from methods._blocks.labels import LabelCode, target_labels
+from methods._blocks.training import Batch
+from methods.baseline_gan import BaselineGan
+from methods.privacynet import PrivacyNet
+
+THREE = (GENDER, RACE, AGE_GROUP)
+TINY: dict[str, Any] = {
+    "down": [6, 8],
+    "up": [6, 6],
+    "blocks": 1,
+    "critic_width": 4,
+    "critic_depth": 3,
+    "steps": 6,
+    "batch": 6,
+    "snapshots": 1,
+    "strengths": [1.0],
+}
+FIFTEEN = [
+    "gender",
+    "race",
+    "age0",
+    "age1",
+    "age2",
+    "gender+race",
+    "gender+age0",
+    "gender+age1",
+    "gender+age2",
+    "race+age0",
+    "race+age1",
+    "race+age2",
+    "gender+race+age0",
+    "gender+race+age1",
+    "gender+race+age2",
+]
+
+
+def tiny(method: type[AttributeGan] = PrivacyNet, **more: Any) -> AttributeGan:
+    return method(EMBEDDED, preset="quick", **{**TINY, **more})
+
+
+@pytest.fixture(scope="module")
+def fitted() -> AttributeGan:
+    method = tiny()
+    method.fit(tiny_faces(), tiny_faces(first_identity=100), TinyAuxiliaries(), Context())
+    return method
+
+
+@pytest.mark.parametrize("method", [PrivacyNet, BaselineGan])
+def test_fifteen_outputs(method: type[AttributeGan]) -> None:
+    variants = method(THREE).variants()
+    assert [v.name for v in variants] == FIFTEEN
+    assert len({str(v.parameters) for v in variants}) == 15
+
+
+@pytest.mark.parametrize(
+    ("attributes", "names"),
+    [
+        ((GENDER, YOUNG), ["gender", "young", "gender+young"]),
+        ((GENDER, RACE_OF_TWO), ["gender", "race", "gender+race"]),
+        ((AGE_GROUP, YOUNG), ["age0", "age1", "age2"]),
+        ((yes_no("smiling"),), []),
+    ],
+)
+def test_fewer_outputs_where_labels_lack(attributes: Any, names: list[str]) -> None:
+    assert [v.name for v in PrivacyNet(attributes).variants()] == names
+
+
+def test_hiding_an_age_group_hides_every_word_for_age() -> None:
+    hidden = {v.name: v.obfuscates for v in PrivacyNet(EMBEDDED).variants()}
+    assert hidden["gender"] == ("gender",)
+    assert hidden["race+age1"] == ("race", "age_group", "young", "age")
+
+
+def test_baseline_is_privacynet_without_matcher() -> None:
+    assert BaselineGan(THREE).settings["lambda_match"] == 0
+    assert BaselineGan(THREE, preset="quick").settings["lambda_match"] == 0
+    ours, theirs = (m(THREE, preset="quick").settings for m in (PrivacyNet, BaselineGan))
+    assert {k for k in ours if ours[k] != theirs[k]} == {"lambda_match"}
+
+
+def test_printed_hyperparameters() -> None:
+    s = PrivacyNet(THREE, preset="paper").settings
+    assert (s["batch"], s["steps"], s["lambda_critic_labels"]) == (16, 200_000, 1.0)
+    assert (s["lambda_labels"], s["lambda_match"], s["lambda_rec"]) == (4.0, 4.0, 4.0)
+
+
+# -- labels --------------------------------------------------------------------------------------------
+
+
+def test_label_code_of_the_paper_has_five_channels() -> None:
+    code = LabelCode((GENDER, RACE_OF_TWO, AGE_GROUP))
+    labels = {"gender": torch.tensor([1, 0]), "race": torch.tensor([0, 1]), "age_group": torch.tensor([2, 0])}
+    assert code.encode(labels).tolist() == [[1, 0, 0, 0, 1], [0, 1, 1, 0, 0]]
+
+
+def test_unknown_labels_are_the_mean_of_the_classes() -> None:
+    code = LabelCode((GENDER, RACE))
+    found = code.encode({"gender": torch.tensor([-1]), "race": torch.tensor([-1])})
+    assert found.numpy() == pytest.approx(np.array([[0.5, 1 / 3, 1 / 3, 1 / 3]]))
+
+
+def test_label_loss_ignores_unknown_labels() -> None:
+    code = LabelCode((GENDER, RACE))
+    logits = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    part = {"gender": torch.tensor([1, 0]), "race": torch.tensor([2, 0])}
+    more = {"gender": torch.tensor([1, 0, -1]), "race": torch.tensor([2, 0, -1])}
+    assert code.loss(logits, more) == pytest.approx(code.loss(logits[:2], part).item())
+    none = {"gender": torch.tensor([-1] * 3), "race": torch.tensor([-1] * 3)}
+    assert code.loss(logits, none) == 0
+
+
+def test_label_loss_is_binary_plus_softmax_cross_entropy() -> None:
+    code = LabelCode((GENDER, RACE))
+    logits = torch.tensor([[0.0, 5.0, 5.0, 5.0]])
+    loss = code.loss(logits, {"gender": torch.tensor([1]), "race": torch.tensor([0])})
+    assert loss == pytest.approx(np.log(2) + np.log(3))
+
+
+def test_targets_change_what_is_asked_and_nothing_else() -> None:
+    labels = {"gender": torch.tensor([0, 1, -1]), "race": torch.tensor([0, 1, 2])}
+    found = target_labels(labels, {"gender": "other"}, {"gender": 2, "race": 3}, torch.full((3, 1), 0.99))
+    assert found["gender"].tolist() == [1, 0, -1]
+    assert found["race"].tolist() == [0, 1, 2]
+    assert target_labels(labels, {"race": 1}, {"race": 3}, torch.zeros(3, 1))["race"].tolist() == [1, 1, 1]
+
+
+def test_another_race_is_never_the_own_and_each_other_one_is_drawn() -> None:
+    labels = {"race": torch.arange(3).repeat(100)}
+    draws = torch.rand(300, 1, generator=torch.Generator().manual_seed(0))
+    found = target_labels(labels, {"race": "other"}, {"race": 3}, draws)["race"]
+    assert (found != labels["race"]).all()
+    pairs = {(int(a), int(b)) for a, b in zip(labels["race"], found, strict=True)}
+    assert len(pairs) == 6
+
+
+# -- protection ----------------------------------------------------------------------------------------
+
+
+def test_every_output_is_another_image(fitted: AttributeGan) -> None:
+    faces = tiny_faces(12, first_identity=300)
+    images = {v.name: fitted.protect(faces, v).images for v in fitted.variants()}
+    assert len({i.tobytes() for i in images.values()}) == 15
+    assert all(i.std() > 10 for i in images.values())
+
+
+def test_race_is_drawn_by_key_not_by_place(fitted: AttributeGan) -> None:
+    faces = tiny_faces(12, first_identity=300)
+    variant = fitted.variant("race")
+    images = fitted.protect(faces, variant).images.astype(int)
+    turned = fitted.protect(faces.take(np.arange(12)[::-1]), variant, batch=5).images[::-1]
+    assert np.abs(images - turned).max() <= 1
+    assert not np.array_equal(images, fitted.protect(faces, variant, seed=1).images)
+
+
+def test_strength_blends_with_the_original(fitted: AttributeGan) -> None:
+    faces = tiny_faces(6, first_identity=300)
+    blended = tiny()
+    blended.restore({**fitted.state(), "strength": np.float32([0.0])})
+    assert np.array_equal(blended.protect(faces, blended.variant("gender")).images, faces.images)
+
+
+def test_restored_twin_protects_alike(fitted: AttributeGan) -> None:
+    again = tiny()
+    again.restore(fitted.state())
+    faces = tiny_faces(6, first_identity=300)
+    for name in ("gender", "race+age1"):
+        ours = fitted.protect(faces, fitted.variant(name)).images
+        assert np.array_equal(again.protect(faces, again.variant(name)).images, ours)
+    with pytest.raises(ContractError, match="do not fit the network"):
+        tiny(blocks=2).restore(fitted.state())
+
+
+def test_faces_without_a_needed_label_fail(fitted: AttributeGan) -> None:
+    faces = tiny_faces(4, first_identity=300)
+    faces.labels["race"][1] = np.nan
+    found = fitted.protect(faces, fitted.variant("gender"))
+    assert found.failed.tolist() == [False, True, False, False]
+    assert not found.images[1].any()
+
+
+# -- training ------------------------------------------------------------------------------------------
+
+
+def gan_task(method: AttributeGan, faces: Any) -> GanTask:
+    network = method._new_network(0)
+    return GanTask(network, method.code, faces.size, TinyAuxiliaries(), method.settings, seed=0)
+
+
+def batch_of(faces: Any) -> Batch:
+    labels = {k: torch.from_numpy(np.nan_to_num(v, nan=-1)).long() for k, v in faces.labels.items()}
+    return Batch(to_tensor(faces.images), labels, torch.Generator().manual_seed(0))
+
+
+def test_steps_teach_the_critic_its_labels_and_the_generator_the_targets() -> None:
+    faces = tiny_faces(24)
+    task = gan_task(tiny(rate=3e-3, critic_rate=2e-3, viewed=False, lambda_classifiers=4.0), faces)
+    batch = batch_of(faces)
+    history = [task.step(i, batch) for i in range(40)]
+    for name in ("critic_labels", "classifiers"):
+        early, late = (float(sum(h[name].detach() for h in part)) for part in (history[:5], history[-5:]))
+        assert late < early
+
+
+def test_critic_steps_come_before_each_generator_step() -> None:
+    faces = tiny_faces(6)
+    task = gan_task(tiny(critic_steps=3), faces)
+    before = {k: v.clone() for k, v in task.generator.state_dict().items()}
+    for number in range(2):
+        assert "adversarial" not in task.step(number, batch_of(faces))
+        assert all(torch.equal(v, before[k]) for k, v in task.generator.state_dict().items())
+    assert "adversarial" in task.step(2, batch_of(faces))
+    assert any(not torch.equal(v, before[k]) for k, v in task.generator.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("weights", "terms"),
+    [
+        (
+            {"lambda_rec": 4.0, "lambda_pixel": 0.0, "lambda_classifiers": 0.0, "lambda_kept": 0.0},
+            {"rec", "match"},
+        ),
+        ({"lambda_match": 0.0, "lambda_pixel": 1.0, "lambda_kept": 1.0}, {"pixel", "kept", "classifiers"}),
+    ],
+)
+def test_a_weight_of_zero_drops_its_term(weights: dict[str, float], terms: set[str]) -> None:
+    faces = tiny_faces(6)
+    losses = gan_task(tiny(**weights), faces).step(0, batch_of(faces))
+    optional = {"rec", "match", "pixel", "kept", "classifiers"}
+    assert optional & losses.keys() == terms
+
+
+def test_unknown_labels_do_not_stop_training() -> None:
+    faces = tiny_faces(6)
+    for values in faces.labels.values():
+        values[:3] = np.nan
+    losses = gan_task(tiny(), faces).step(0, batch_of(faces))
+    assert all(torch.isfinite(v) for v in losses.values())
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_interrupted_fit_resumes_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted: AttributeGan
+) -> None:
+    monkeypatch.setattr("methods._blocks.training._SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("methods._blocks.training._REPORT_SECONDS", 0.0)
+
+    def interrupt(done: float, total: float, text: str) -> None:
+        if done == 3:
+            raise Interrupted
+
+    pools = tiny_faces(), tiny_faces(first_identity=100), TinyAuxiliaries()
+    with pytest.raises(Interrupted):
+        tiny().fit(*pools, Context(workdir=tmp_path, report=interrupt))
+    resumed = tiny()
+    resumed.fit(*pools, Context(workdir=tmp_path))
+    expected = fitted.state()
+    assert all(np.array_equal(v, expected[k]) for k, v in resumed.state().items())
+
+
+def test_every_single_output_is_judged() -> None:
+    auxiliaries = TinyAuxiliaries()
+    method = tiny(strengths=[0.5, 1.0])
+    figures = method.fit(tiny_faces(), tiny_faces(first_identity=100), auxiliaries, Context())
+    assert auxiliaries.judged == ["gender", "race", "age0", "age1", "age2"] * 2
+    assert figures["strength"] in (0.5, 1.0)
+    assert method.state()["strength"][0] == figures["strength"]
