@@ -29,13 +29,7 @@ NETWORKS = ("matcher", "classifier_plain", "classifier_dense", "judge_matcher", 
 CASIA = "matcher_casia"
 
 _MATCHERS = ("matcher", CASIA, "judge_matcher")
-_STEPS = {
-    "matcher": 1800,
-    CASIA: 300,
-    "judge_matcher": 1500,
-    "classifier_plain": 900,
-    "classifier_dense": 700,
-}
+_STEPS = {"matcher": 1300, CASIA: 300, "judge_matcher": 1000}
 _JUDGED_FACES = 600
 _ATTACKER_FACES = 3000
 _FMR = 0.01
@@ -309,7 +303,7 @@ def _fit(
         nn.ModuleDict({**module, **extra}),
         develop.images,
         loss,
-        steps=_STEPS.get(name, 700),
+        steps=_STEPS.get(name, 600),
         batch=64,
         rate=3e-3,
         weight_decay=0.05,

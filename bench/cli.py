@@ -62,7 +62,7 @@ _StoreOption = Annotated[Path | None, typer.Option(help="where finished work is 
 _Out = Annotated[Path | None, typer.Option(help="where the report goes; default runs/<dataset>")]
 _Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="any configuration key: key=value, dataset_options.key=value"),
+    typer.Option("--set", help="any configuration key: key=value, options.san.strength=0.8"),
 ]
 _Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="show the traceback of an error")]
 
@@ -301,9 +301,7 @@ def _split(key: str, value: Any) -> Any:
 def _assign(overrides: dict[str, Any], key: str, text: str) -> None:
     import yaml
 
-    first, dot, rest = key.partition(".")
-    value = yaml.safe_load(text)
-    if dot:
-        overrides.setdefault(first, {})[rest] = value
-    else:
-        overrides[first] = value
+    *parents, last = key.split(".")
+    for parent in parents:
+        overrides = overrides.setdefault(parent, {})
+    overrides[last] = yaml.safe_load(text)

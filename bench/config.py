@@ -32,6 +32,7 @@ class RunConfig(BaseModel):
     attributes: tuple[str, ...] = Field((DEFAULT,), description="attributes to attack and to keep watch on")
     preset: str = Field("quick", description="preset of the methods")
     label_source: Literal["truth"] = Field("truth", description="whose labels the methods are told")
+    options: dict[str, dict[str, Any]] = Field({}, description="component -> its options, over the preset")
     seed: int = Field(0, ge=0, description="the only source of randomness")
     resamples: int = Field(1000, ge=100, description="bootstrap resamples over identities")
     quality_images: int = Field(128, ge=1, description="images a variant for LPIPS and NIQE")

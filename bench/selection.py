@@ -57,6 +57,7 @@ class Selection:
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
+        _check_options(config)
         self.missing: list[Missing] = []
         self.notes: list[str] = []
         self.weights = WeightsFolder.find(config.weights)
@@ -80,7 +81,7 @@ class Selection:
             raise UsageError("the method 'original' is gone; every figure is measured against it")
         chosen = []
         for name in [ORIGINAL, *(n for n in known if n in wanted and n != ORIGINAL)]:
-            method = self._instance("method", name, (self.dataset.attributes(),), preset=self.config.preset)
+            method = self._instance("method", name, self.dataset.attributes())
             if method is not None:
                 chosen.append((method, self._variants(method, wanted.get(name, ()))))
         return chosen
@@ -203,11 +204,11 @@ class Selection:
         loaded = ((name, self._load(kind, name)) for name in discover.components(kind))
         return [(name, component) for name, component in loaded if component is not None]
 
-    def _instance(self, kind: str, name: str, args: tuple[Any, ...] = (), **options: Any) -> Any:
+    def _instance(self, kind: str, name: str, *args: Any) -> Any:
         component = self._load(kind, name)
         if component is None or not self._runs(kind, name, component):
             return None
-        return component(*args, **options)
+        return component(*args, preset=self.config.preset, **self.config.options.get(name, {}))
 
     def _load(self, kind: str, name: str) -> Any:
         try:
@@ -219,6 +220,14 @@ class Selection:
     def _runs(self, kind: str, name: str, component: type[Component]) -> bool:
         pretrained = getattr(component, "pretrained", None)
         return pretrained is None or self.file(kind, name, pretrained)
+
+
+def _check_options(config: RunConfig) -> None:
+    """Raises UsageError for options of a component that does not exist."""
+    known = {n for kind in ("method", "attacker", "matcher") for n in discover.components(kind)}
+    for name in config.options:
+        if name not in known:
+            raise unknown_name("component in options", name, known)
 
 
 def _split_variants(names: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -133,7 +133,7 @@ def fit_network(
 
     images: uint8 (N, H, W, 3); they stay uint8 on the device and are converted batch by batch.
     loss: told the rows of `images` in the batch, so labels can be indexed with them. Parameters that the loss
-        needs (a margin head) must belong to `module`. The caller seeds the initial weights.
+        needs (a margin head) must belong to `module`. The caller seeds the initial weights (`seeded`).
     rate: peak of a one-cycle schedule (Smith and Topin, arXiv:1708.07120): linear rise over the share
         `warm_up` of the steps, then a half cosine to zero. weight_decay: on matrices and kernels only,
         decoupled with `adamw`.
@@ -338,6 +338,16 @@ def _seed_step(seed: int, step: int, device: torch.device) -> torch.Generator:
     first, second = np.random.SeedSequence([seed, 1, step]).generate_state(2)
     torch.manual_seed(int(first))
     return torch.Generator(device).manual_seed(int(second))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Torch draws from `seed` inside, for initial weights; the caller's random state comes back after."""
+    import torch
+
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        yield
 
 
 @contextmanager

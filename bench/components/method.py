@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -186,13 +186,20 @@ class Method(Component):
         return known[name]
 
     @final
-    def fit(self, faces: Faces, validation: Faces, auxiliaries: Auxiliaries, ctx: Context) -> dict[str, Any]:
-        """Train on DEVELOP; see `_fit`. Refuses pools that share an identity."""
+    def fit(
+        self, faces: Faces, validation: Faces, auxiliaries: Auxiliaries | None, ctx: Context
+    ) -> dict[str, Any]:
+        """Train on DEVELOP; see `_fit`. Refuses pools that share an identity.
+
+        auxiliaries: may be None for a method that says it uses none.
+        """
+        if auxiliaries is None and type(self).uses_auxiliaries:
+            raise ContractError(f"{self.id} learns against auxiliaries and was given none")
         shared = np.intersect1d(faces.identities, validation.identities)
         if shared.size:
             raise ContractError(f"DEVELOP and VALIDATION share identity {shared[0]}")
         _seed_everything(ctx.seed)
-        return dict(self._fit(faces, validation, auxiliaries, ctx))
+        return dict(self._fit(faces, validation, cast(Auxiliaries, auxiliaries), ctx))
 
     @final
     def protect(

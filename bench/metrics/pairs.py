@@ -59,7 +59,7 @@ class AllPairs:
 
 @dataclass(frozen=True, eq=False)
 class ListedPairs:
-    """An explicit list of comparisons (as LFW's): cell of the score (P,), and the identities of both sides."""
+    """An explicit list of comparisons, as LFW's: cell of each score and identities of both sides, (P,)."""
 
     cells: Int
     reference_ids: Int
@@ -232,7 +232,7 @@ def row_runs(pairs: AllPairs, rows: slice, columns: slice) -> tuple[Int, Int, In
 def cell_of(score):  # type: ignore[no-untyped-def]
     """`to_cells` for one float32, clipped after the conversion so that the loop stays in integers."""
     cell = np.int32(score * _STRETCH + _SHIFT)
-    return np.uint32(min(max(cell, 0), CELLS - 1))
+    return np.uint32(min(max(cell, 0), CELLS - 1))  # type: ignore[arg-type]
 
 
 @njit(nogil=True, cache=True)
@@ -278,7 +278,7 @@ def _norms(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _unit_rows(vectors: NDArray[np.floating], ids: Int) -> tuple[Float32, Int]:
-    """Unit rows in order of identity, float32, and where they stood. Rows without a direction are left out."""
+    """Unit rows in order of identity, float32, and where they stood; those without a direction go."""
     norms = _norms(vectors)
     kept = np.flatnonzero(norms > 0)
     kept = kept[np.argsort(ids[kept], kind="stable")]

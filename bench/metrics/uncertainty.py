@@ -40,7 +40,7 @@ class IdentityDraw:
     weights: NDArray[np.int32]
 
     def codes(self, identities: ArrayLike) -> Int:
-        """Column of `weights` for each sample's identity, int64 (N,). Raises InputError for an unknown one."""
+        """Column of `weights` of each sample's identity, int64 (N,). Raises InputError for an unknown one."""
         wanted = np.asarray(identities)
         found = np.minimum(np.searchsorted(self.identities, wanted), len(self.identities) - 1)
         unknown = self.identities[found] != wanted
@@ -130,7 +130,7 @@ def resampled_balanced_accuracy(
 def resampled_roc(
     draw: IdentityDraw, identities: ArrayLike, labels: ArrayLike, scores: ArrayLike
 ) -> ResampledRoc:
-    """AUC and EER of scores (N,) or (N, K) in each resample; the rules are those of `privacy.auc` and `eer`."""
+    """AUC and EER of scores (N,) or (N, K) in each resample, by the rules of `privacy.auc` and `eer`."""
     problems = one_vs_rest(labels, scores)
     codes = _codes(draw, identities, len(problems[0][1]))
     walks = [_walk(draw.weights, codes, positive, score) for _, positive, score in problems]
@@ -220,7 +220,7 @@ def _codes(draw: IdentityDraw, identities: ArrayLike, n: int) -> Int:
     return codes
 
 
-def _weighted_share(draw: IdentityDraw, codes: Int, part: NDArray, whole: NDArray) -> Float:
+def _weighted_share(draw: IdentityDraw, codes: Int, part: ArrayLike, whole: ArrayLike) -> Float:
     """Sum of `part` over sum of `whole` in each resample: sums by identity, then one product each."""
     n = len(draw.identities)
     weights = draw.weights.astype(np.float64)

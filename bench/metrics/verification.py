@@ -82,7 +82,7 @@ class Comparison:
     """Counts at each distinct score, and what was left out.
 
     scores: float32 (m,), ascending, in [-1, 1]. mated, non_mated: int64 (m,), comparisons at each score.
-    n_failed_*: faces without an embedding; n_mated_failed, n_non_mated_failed: the comparisons lost with them.
+    n_failed_*: faces without an embedding; n_mated_failed, n_non_mated_failed: comparisons lost with them.
     n_same_photo: comparisons of a photo with itself or its own protected version, never taken.
     """
 
@@ -140,7 +140,7 @@ class Comparison:
         return self.at_threshold(float(self.thresholds_at([target])[0]))
 
     def thresholds_at(self, targets: ArrayLike) -> Float:
-        """The smallest threshold with FMR <= target for each target in (0, 1], however few pairs decide it."""
+        """The smallest threshold with FMR <= target, for targets in (0, 1], however few pairs decide it."""
         n = self._some(self.n_non_mated, "non-mated")
         # k / n is correctly rounded, so a target such as 0.001 admits exactly 0.001 n false matches.
         places = np.searchsorted(-(self._non_mated_above / n), -np.asarray(targets), side="left")

@@ -20,9 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 from bench.errors import InputError
 from bench.metrics.pairs import (
     CELLS,
+    SCALE,
     AllPairs,
     ListedPairs,
-    SCALE,
     cell_of,
     row_runs,
     score_tiles,
@@ -87,7 +87,7 @@ class ResampledRates:
         place = int(np.searchsorted(self.cells, _first_cell(threshold)))
         if self.cells[place] != _first_cell(threshold):
             raise InputError(
-                f"threshold {threshold:g} is not on the grid; pass it to identity_counts as one of `thresholds`"
+                f"threshold {threshold:g} is not on the grid; give it to identity_counts in `thresholds`"
             )
         fmr = self.fmr[:, place] - self.fmr_whole[place] + point.fmr
         tmr = self.tmr[:, place] - self.tmr_whole[place] + point.tmr
@@ -183,7 +183,8 @@ def _rates(counts: Float) -> Float:
 
 
 def _areas(fmr: Float, tmr: Float) -> Float:
-    return -np.trapezoid(tmr, fmr, axis=1)
+    heights = (tmr[:, 1:] + tmr[:, :-1]) / 2
+    return np.asarray(-np.sum(heights * np.diff(fmr, axis=1), axis=1))
 
 
 def _equal_error_rates(fmr: Float, tmr: Float) -> Float:

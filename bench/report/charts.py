@@ -164,7 +164,9 @@ def _x(frame: Frame, share: pd.Series[float] | NDArray[np.float64] | float) -> N
 
 
 def _y(frame: Frame, share: pd.Series[float] | NDArray[np.float64] | float) -> NDArray[np.float64]:
-    return frame.bottom - (np.asarray(share, np.float64) + _ROOM) / (1 + 2 * _ROOM) * (frame.bottom - frame.top)
+    return frame.bottom - (np.asarray(share, np.float64) + _ROOM) / (1 + 2 * _ROOM) * (
+        frame.bottom - frame.top
+    )
 
 
 def _spans(frame: Frame, lines: pd.DataFrame) -> NDArray[np.float64]:

@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError
-from bench.report.tables import ORIGINAL, ORIGINAL_ORIGINAL
+from bench.report.tables import (
+    ORIGINAL,
+    ORIGINAL_ORIGINAL,
+    ORIGINAL_PROTECTED,
+    PROTECTED_PROTECTED,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +49,12 @@ def check_curves(curves: pd.DataFrame) -> None:
         values = curves[name].to_numpy(np.float64)
         if not ((values >= 0) & (values <= 1)).all():
             raise InputError(f"the table of curves has a {name} that is not in [0, 1]")
+
+
+def all_bands(curves: pd.DataFrame) -> dict[str, list[Band]]:
+    """`roc_bands` of every condition under which something protected was compared."""
+    found = {c: roc_bands(curves, c) for c in (ORIGINAL_PROTECTED, PROTECTED_PROTECTED)}
+    return {c: bands for c, bands in found.items() if any(b.method != ORIGINAL for b in bands)}
 
 
 def roc_bands(curves: pd.DataFrame, condition: str) -> list[Band]:

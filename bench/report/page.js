@@ -111,18 +111,25 @@
     });
   }
 
-  // A CSV beside each table of a method; a cell that a spreadsheet would run gets an apostrophe.
+  // A CSV beside each table of a method: value, low and high of each figure in columns of their own.
   const quote = (text) => {
-    const plain = text.replace(/\s+/g, " ").trim().replaceAll("\u2212", "-");
-    const safe = /^[=+@\t\r]|^-(?![\d.])/.test(plain) ? "'" + plain : plain;
+    const safe = /^[=+@\t\r]|^-(?![\d.])/.test(text) ? "'" + text : text;
     return /[",\n]/.test(safe) ? '"' + safe.replaceAll('"', '""') + '"' : safe;
   };
+  const words = (cell) => cell.textContent.replace(/\s+/g, " ").trim();
+  const figures = (cell) => {
+    const text = words(cell).replaceAll(",", "").replaceAll("\u2212", "-");
+    const found = /^(-?[\d.]+)(?: (-?[\d.]+) to (-?[\d.]+))?/.exec(text);
+    return found ? [found[1], found[2] ?? "", found[3] ?? ""] : ["", "", ""];
+  };
   const csv = (table) => {
-    const lines = [];
+    const heads = [...table.tHead.rows[0].cells].slice(1).map(words);
+    const lines = [["group", "name", ...heads.flatMap((h) => [h, `${h} low`, `${h} high`])]];
     let group = "";
-    for (const row of table.rows) {
-      if (row.cells.length === 1) group = row.cells[0].textContent;
-      else lines.push([row.parentNode.tagName === "THEAD" ? "group" : group, ...[...row.cells].map((c) => c.innerText)]);
+    for (const row of all("tbody tr", table)) {
+      const [head, ...cells] = row.cells;
+      if (cells.length) lines.push([group, words(head), ...cells.flatMap(figures)]);
+      else group = words(head);
     }
     return lines.map((cells) => cells.map(quote).join(",")).join("\n") + "\n";
   };
@@ -152,6 +159,4 @@
       )
     );
   }
-
-  addEventListener("beforeprint", () => all("details").forEach((d) => (d.open = true)));
 })();

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from bench.errors import InputError
-from bench.report.curves import CURVE_COLUMNS, check_curves
+from bench.report.curves import CURVE_COLUMNS, Band, all_bands, check_curves
 from bench.report.files import write_atomically
 from bench.report.style import Look, looks
 from bench.report.tables import NOT_REPRODUCIBLE, csv_text, leaderboard, sorted_rows, write_csv
@@ -51,32 +51,35 @@ def write_report(
     plots/*.png and *.svg, index.html. Figures of an earlier report that this one does not have are removed.
     Raises InputError when a table lacks a column, a quantity has two values, or samples do not fit each other.
     """
+    from bench.report.plots import figures
+
     _check(rows, curves, samples)
     rows = sorted_rows(rows)
     curves = sorted_rows(curves[list(CURVE_COLUMNS)])
     board = leaderboard(rows)
     table = looks(*_methods(rows, curves))
+    bands = all_bands(curves)
     published = board.drop(columns=list(NOT_REPRODUCIBLE))
     written = [
         write_csv(published, folder / "leaderboard.csv"),
         write_atomically(folder / "rows.parquet", _parquet(rows)),
         write_csv(rows, folder / "rows.csv", digits=None),
         write_csv(curves, folder / "curves.csv", digits=None),
-        *_write_figures(folder / "plots", board, rows, curves, samples, table),
+        *_write_figures(folder / "plots", figures(board, rows, bands, samples, table)),
     ]
-    page = render_page(board, rows, curves, samples, provenance, table)
+    page = render_page(board, rows, bands, samples, provenance, table)
     return [*written, write_atomically(folder / "index.html", page.encode())]
 
 
 def render_page(
     board: pd.DataFrame,
     rows: pd.DataFrame,
-    curves: pd.DataFrame,
+    bands: Mapping[str, Sequence[Band]],
     samples: Mapping[str, NDArray[np.uint8]] | None,
     provenance: Mapping[str, Any],
     table: Mapping[str, Look],
 ) -> str:
-    """The page as HTML text. `table`: colour and marker of every method and control of the rows."""
+    """The page as HTML text. bands: ROC by condition. table: colour and marker of every method and control."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from bench.report.view import view
@@ -89,7 +92,7 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters["breaks"] = _breaks
-    shown = view(board, rows, curves, samples, provenance, table)
+    shown = view(board, rows, bands, samples, provenance, table)
     tones = "".join(f".t{t.index}{{--c:{t.colour}}}" for t in shown["tones"].values())
     style = (_HERE / "page.css").read_text("utf-8") + tones
     script = (_HERE / "page.js").read_text("utf-8")
@@ -120,9 +123,7 @@ def _policy(style: str, script: str) -> str:
     )
 
 
-def _check(
-    rows: pd.DataFrame, curves: pd.DataFrame, samples: Mapping[str, NDArray[np.uint8]] | None
-) -> None:
+def _check(rows: pd.DataFrame, curves: pd.DataFrame, samples: Mapping[str, NDArray[np.uint8]] | None) -> None:
     missing = [c for c in COLUMNS if c not in rows.columns]
     if missing:
         raise InputError(f"the table of rows lacks {', '.join(missing)}; make it with bench.results.to_frame")
@@ -130,7 +131,9 @@ def _check(
     shapes = {name: images.shape for name, images in (samples or {}).items()}
     for name, images in (samples or {}).items():
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-            raise InputError(f"sample faces of {name} must be uint8 (k, H, W, 3), got {images.dtype} {images.shape}")
+            raise InputError(
+                f"sample faces of {name} must be uint8 (k, H, W, 3), got {images.dtype} {images.shape}"
+            )
     if len(set(shapes.values())) > 1:
         raise InputError(f"sample faces differ in number or size: {shapes}")
 
@@ -150,21 +153,10 @@ def _parquet(rows: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _write_figures(
-    folder: Path,
-    board: pd.DataFrame,
-    rows: pd.DataFrame,
-    curves: pd.DataFrame,
-    samples: Mapping[str, NDArray[np.uint8]] | None,
-    table: Mapping[str, Look],
-) -> list[Path]:
-    from bench.report.plots import figures
-
-    written = [
-        write_atomically(folder / name, data) for name, data in figures(board, rows, curves, samples, table)
-    ]
+def _write_figures(folder: Path, drawn: Iterable[tuple[str, bytes]]) -> list[Path]:
+    written = [write_atomically(folder / name, data) for name, data in drawn]
     for path in sorted(folder.glob("*")):
-        stale = path.suffix in (".png", ".svg") and path.name.startswith(_FIGURES) and path not in written
-        if stale:
+        ours = path.suffix in (".png", ".svg") and path.name.startswith(_FIGURES)
+        if ours and path not in written:
             path.unlink()
     return written

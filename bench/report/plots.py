@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.curves import Band, roc_bands
+from bench.report.curves import Band
 from bench.report.style import CONTROL_COLOUR, Look, label_order, place_labels, slug
 from bench.report.tables import (
     GROUP,
     ORIGINAL,
-    ORIGINAL_PROTECTED,
     POOL,
-    PROTECTED_PROTECTED,
     groups,
     label,
 )
@@ -74,19 +72,19 @@ def _style() -> Iterator[None]:
 def figures(
     board: pd.DataFrame,
     rows: pd.DataFrame,
-    curves: pd.DataFrame,
+    bands: Mapping[str, Sequence[Band]],
     samples: Mapping[str, NDArray[np.uint8]] | None,
     looks: Mapping[str, Look],
 ) -> Iterator[tuple[str, bytes]]:
     """File name and bytes of every figure that the data allow, PNG and SVG each, one at a time."""
-    for stem, figure in _drawn(board, rows, curves, samples, looks):
+    for stem, figure in _drawn(board, rows, bands, samples, looks):
         yield from ((f"{stem}.{kind}", data) for kind, data in render(figure).items())
 
 
 def _drawn(
     board: pd.DataFrame,
     rows: pd.DataFrame,
-    curves: pd.DataFrame,
+    bands: Mapping[str, Sequence[Band]],
     samples: Mapping[str, NDArray[np.uint8]] | None,
     looks: Mapping[str, Look],
 ) -> Iterator[tuple[str, Figure]]:
@@ -96,10 +94,8 @@ def _drawn(
         values = _reductions(rows, group)
         if len(values):
             yield f"reduction_{slug(name)}", reduction(values, name, looks)
-    for condition in (ORIGINAL_PROTECTED, PROTECTED_PROTECTED):
-        bands = roc_bands(curves, condition)
-        if any(b.method != ORIGINAL for b in bands):
-            yield f"roc_{condition}", roc(bands, condition, looks)
+    for condition, found in bands.items():
+        yield f"roc_{condition}", roc(found, condition, looks)
     if samples:
         yield "samples", sample_grid(samples)
 

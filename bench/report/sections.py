@@ -109,7 +109,12 @@ def sections(
     found = []
     for (role, method), part in plain.groupby(["method_role", "method"], sort=False):
         records = list(part.itertuples(index=False))
-        grids = [_quality(records, telling), _attackers(records, telling), _matchers(records, telling), _kept(records, telling)]
+        grids = [
+            _quality(records, telling),
+            _attackers(records, telling),
+            _matchers(records, telling),
+            _kept(records, telling),
+        ]
         shown = tuple(g for g in grids if g is not None)
         strips = faces(str(method), samples or {})
         found.append(Section(str(method), str(role), strips, _problems(records), shown))
@@ -262,12 +267,8 @@ def _strip(name: str, images: NDArray[np.uint8]) -> Strip:
     sheet = Image.fromarray(np.concatenate(list(images[:PEOPLE]), axis=1))
     side = images.shape[1]
     if side > THUMBNAIL:
-        sheet = sheet.resize(
-            (round(sheet.width * THUMBNAIL / side), THUMBNAIL), Image.Resampling.LANCZOS
-        )
+        sheet = sheet.resize((round(sheet.width * THUMBNAIL / side), THUMBNAIL), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     sheet.save(buffer, format="JPEG", quality=88, subsampling=0)
     data = base64.b64encode(buffer.getvalue()).decode()
     return Strip(name, f"data:image/jpeg;base64,{data}", sheet.width, sheet.height)
-
-

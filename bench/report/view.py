@@ -11,8 +11,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from bench.report.charts import Plane, Roc, interval_bar, outline, plane_chart, roc_chart
-from bench.report.curves import roc_bands
-from bench.report.sections import ABSENT, Section, number, sections, span
+from bench.report.curves import Band
+from bench.report.sections import ABSENT, number, sections, span
 from bench.report.style import CONTROL_COLOUR, Look, slug
 from bench.report.tables import (
     CONSTANT,
@@ -20,9 +20,7 @@ from bench.report.tables import (
     LEADERBOARD,
     METRICS,
     ORIGINAL,
-    ORIGINAL_PROTECTED,
     POOL,
-    PROTECTED_PROTECTED,
     beaten,
     groups,
     intervals,
@@ -38,7 +36,7 @@ WIDE, NARROW = (860, 520), (358, 400)
 
 _SHOWN = {
     "leak": "Leak",
-    "tmr": "TMR at FMR 1 %",
+    "tmr": "TMR at FMR\u00a01\u00a0%",
     "reduction": "Reduction",
     "balanced_accuracy": "Bal. acc.",
     "auc": "AUC",
@@ -130,7 +128,7 @@ class Notice(NamedTuple):
 def view(
     board: pd.DataFrame,
     rows: pd.DataFrame,
-    curves: pd.DataFrame,
+    bands: Mapping[str, Sequence[Band]],
     samples: Mapping[str, NDArray[np.uint8]] | None,
     provenance: Mapping[str, Any],
     looks: Mapping[str, Look],
@@ -140,7 +138,6 @@ def view(
     dims = ("attribute", *telling)
     said = {int(i): _sentence(row) for i, row in zip(board.index, board.itertuples(index=False), strict=True)}
     rest = {k: v for k, v in provenance.items() if k not in ("command", "unavailable", "flags")}
-    conditions = [(c, _rocs(curves, c)) for c in (ORIGINAL_PROTECTED, PROTECTED_PROTECTED)]
     return {
         "dataset": str(provenance.get("dataset", "") or ", ".join(board["dataset"].dropna().unique())),
         "facts": _facts(provenance),
@@ -154,7 +151,7 @@ def view(
         "planes": _planes(board, dims, said, looks),
         "columns": _columns(board, dims),
         "lines": _lines(board, dims),
-        "rocs": [(c.replace("-", " against "), found) for c, found in conditions if found],
+        "rocs": [(c.replace("-", " against "), _rocs(found)) for c, found in bands.items()],
         "sections": sections(rows, samples, telling),
         "metrics": METRICS,
         "definitions": LEADERBOARD,
@@ -281,7 +278,11 @@ def _flag_notices(rows: pd.DataFrame, meanings: Mapping[str, str]) -> list[Notic
             where.setdefault(flag, {}).setdefault(place, set()).add("" if subject == output else output)
     spread = sorted(where.items(), key=lambda item: (-len(item[1]), item[0]))
     return [
-        _notice(flag, str(meanings.get(flag, "")), [_counted(p, outputs - {""}) for p, outputs in sorted(places.items())])
+        _notice(
+            flag,
+            str(meanings.get(flag, "")),
+            [_counted(p, outputs - {""}) for p, outputs in sorted(places.items())],
+        )
         for flag, places in spread
     ]
 
@@ -298,7 +299,13 @@ def _notice(what: str, says: str, where: Sequence[str], remedy: str = "") -> Not
 
 def _missing(rows: pd.DataFrame, unavailable: Sequence[Mapping[str, Any]]) -> list[Notice]:
     notices = [
-        Notice(f"{u.get('kind', '')} {u.get('name', '')}".strip(), str(u.get("reason", "")), (), 0, str(u.get("remedy") or ""))
+        Notice(
+            f"{u.get('kind', '')} {u.get('name', '')}".strip(),
+            str(u.get("reason", "")),
+            (),
+            0,
+            str(u.get("remedy") or ""),
+        )
         for u in unavailable
     ]
     said = {n.what.rpartition(" ")[2] for n in notices}
@@ -313,7 +320,9 @@ def _by_reason(rows: pd.DataFrame) -> list[Notice]:
     """Rows without a value, gathered by what failed and why."""
     where: dict[tuple[str, str], dict[str, None]] = {}
     keys = ["method", "variant", "component", "attribute", "metric", "reason"]
-    for method, variant, component, attribute, metric, reason in rows[keys].fillna("").itertuples(index=False):
+    for method, variant, component, attribute, metric, reason in (
+        rows[keys].fillna("").itertuples(index=False)
+    ):
         what = label(method, variant) if method else component
         parts = [component if method else "", attribute, metric]
         where.setdefault((what, reason), {})[" · ".join(p for p in parts if p)] = None
@@ -336,10 +345,7 @@ def _planes(
     return found
 
 
-def _rocs(curves: pd.DataFrame, condition: str) -> list[Roc]:
-    bands = roc_bands(curves, condition)
-    if not any(b.method != ORIGINAL for b in bands):
-        return []
+def _rocs(bands: Sequence[Band]) -> list[Roc]:
     return [roc_chart(m, [b for b in bands if b.matcher == m]) for m in sorted({b.matcher for b in bands})]
 
 

@@ -126,7 +126,7 @@ def kept_rows(
         loss = drift.cac(one.r_or, one.r_adv)
         samples = one.before - one.after
         rows.append(make.row("cac", loss, samples, higher_is="worse", **shared))
-        rows += _drift_rows(make, one, people, shared)
+        rows += _drift_rows(make, one, shared)
         if one.reads:
             pooled.append((loss, samples))
     shared = {"component": POOL}
@@ -221,17 +221,17 @@ def _pool_rows(
     ]
 
 
-def _drift_rows(make: RowMaker, one: _Judged, people: Population, shared: dict[str, Any]) -> list[Row]:
+def _drift_rows(make: RowMaker, one: _Judged, shared: dict[str, Any]) -> list[Row]:
     """Drift of the attacker's probabilities; its temperature is set on the originals and kept."""
-    temperature = drift.fit_temperature(one.original, one.labels)
+    try:
+        temperature = drift.fit_temperature(one.original, one.labels)
+    except MetricError as error:
+        names = ("attribute_mse", "attribute_cross_entropy")
+        return [make.undefined(name, str(error), **shared) for name in names]
     before = drift.probabilities(one.original, temperature)
     after = drift.probabilities(one.protected, temperature)
+    shared = {**shared, "higher_is": "worse"}
     return [
-        make.row("attribute_mse", drift.attribute_mse(before, after), higher_is="worse", **shared),
-        make.row(
-            "attribute_cross_entropy",
-            drift.attribute_cross_entropy(before, after),
-            higher_is="worse",
-            **shared,
-        ),
+        make.row("attribute_mse", drift.drift_mse(before, after), **shared),
+        make.row("attribute_cross_entropy", drift.drift_cross_entropy(before, after), **shared),
     ]

@@ -20,7 +20,8 @@ def run(job: Job) -> Artefact:
     """params: method, source, settings, attributes, seed. inputs: develop, validation, auxiliary:<name>."""
     method = new_method(job.params)
     develop, validation = faces_of(job, "develop"), faces_of(job, "validation")
-    figures = method.fit(develop, validation, assembled(job), job.context)
+    opponents = assembled(job) if type(method).uses_auxiliaries else None
+    figures = method.fit(develop, validation, opponents, job.context)
     return Artefact(as_stored(method.state()), {"figures": figures})
 
 

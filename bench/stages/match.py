@@ -21,7 +21,7 @@ from bench.metrics.verification_bootstrap import identity_counts, resampled_rate
 from bench.stages.faces import faces_of
 from bench.store import Artefact
 
-VERSION = 1
+VERSION = 2
 FMR_TARGETS = (0.1, 0.01, 0.001)
 ORIGINALS, ONE_SIDE, BOTH_SIDES = "original-original", "original-protected", "protected-protected"
 
@@ -101,7 +101,8 @@ class _Figures:
             self._add(f"{condition} fmr fixed {point}", exact.fmr, fmr)
             self._add(f"{condition} tmr fixed {point}", exact.tmr, tmr)
         curve = comparison.curve()
-        self.arrays[f"curve:{condition}"] = np.stack([curve.target, curve.tmr])
+        points = np.stack([curve.target, curve.tmr])
+        self.arrays[f"curve:{condition}"] = points[:, np.isfinite(curve.tmr)]
 
     def same_under(self, condition: str, others: tuple[str, ...]) -> None:
         """Enter the figures of `condition` under others too: protected and original are the same images."""

@@ -36,7 +36,7 @@ class _CosineHead(nn.Module):
 
 
 class ArcFaceHead(_CosineHead):
-    """Additive angular margin: logits s cos(theta_y + m) and s cos(theta_j) (Deng et al., CVPR 2019, equation 3).
+    """Additive angular margin (Deng et al., CVPR 2019, eq. 3): s cos(theta_y + m) against s cos(theta_j).
 
     Beyond theta_y = pi - m the cosine would rise again; there cos(theta_y) - m sin(m) takes its place,
     as in the authors' implementation.
@@ -46,12 +46,14 @@ class ArcFaceHead(_CosineHead):
         cosines = self.cosines(embeddings)
         true = cosines.gather(1, identities[:, None])
         shifted = true * math.cos(self.margin) - (1 - true * true).sqrt() * math.sin(self.margin)
-        shifted = torch.where(true > -math.cos(self.margin), shifted, true - self.margin * math.sin(self.margin))
+        shifted = torch.where(
+            true > -math.cos(self.margin), shifted, true - self.margin * math.sin(self.margin)
+        )
         return cross_entropy(self.scale * cosines.scatter(1, identities[:, None], shifted), identities)
 
 
 class CosFaceHead(_CosineHead):
-    """Additive cosine margin: logits s (cos theta_y - m) and s cos(theta_j) (Wang et al., CVPR 2018, equation 4)."""
+    """Additive cosine margin (Wang et al., CVPR 2018, eq. 4): s (cos theta_y - m) against s cos(theta_j)."""
 
     def forward(self, embeddings: Tensor, identities: Tensor) -> Tensor:
         cosines = self.cosines(embeddings)

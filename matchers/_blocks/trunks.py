@@ -124,3 +124,13 @@ class Trunk(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         out: Tensor = self.neck(self.stages(self.stem(images * 2 - 1)))
         return out
+
+
+def flat_neck(channels: int, side: int, features: int) -> nn.Sequential:
+    """BN-flatten-linear-BN: keeps where things are on the face, as average pooling would not."""
+    return nn.Sequential(
+        nn.BatchNorm2d(channels),
+        nn.Flatten(),
+        nn.Linear(channels * side * side, features),
+        nn.BatchNorm1d(features),
+    )
