@@ -30,6 +30,7 @@ CASIA = "matcher_casia"
 
 _MATCHERS = ("matcher", CASIA, "judge_matcher")
 _STEPS = {"matcher": 1300, CASIA: 300, "judge_matcher": 1000}
+_BATCH = 64
 _JUDGED_FACES = 600
 _ATTACKER_FACES = 3000
 _FMR = 0.01
@@ -155,11 +156,11 @@ class _Judges:
             for judge, scores in after.items():
                 before = self._original_scores[attribute.name][judge][rows]
                 try:
-                    reduced = _reduction(labels, before, scores)
+                    found = _reduction(labels, before, scores), abs(2 * privacy.auc(labels, scores) - 1)
                 except MetricError:
-                    continue  # this judge cannot read the attribute on originals
-                reduction.setdefault(judge, []).append(reduced)
-                leak.setdefault(judge, []).append(abs(2 * privacy.auc(labels, scores) - 1))
+                    continue  # it cannot read the attribute on originals, or only one class is left
+                reduction.setdefault(judge, []).append(found[0])
+                leak.setdefault(judge, []).append(found[1])
         return Verdict(
             leak={k: float(np.mean(v)) for k, v in leak.items()},
             reduction={k: float(np.mean(v)) for k, v in reduction.items()},
@@ -304,7 +305,7 @@ def _fit(
         develop.images,
         loss,
         steps=_STEPS.get(name, 600),
-        batch=64,
+        batch=_BATCH,
         rate=3e-3,
         weight_decay=0.05,
         seed=seed,

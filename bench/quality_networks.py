@@ -106,8 +106,8 @@ def _lpips_network(weights: WeightsFolder) -> Any:
     path = weights.path(NEEDED["lpips"])
     import lpips
 
-    with warnings.catch_warnings():
-        # The package builds its backbone by torchvision's deprecated `pretrained=False`.
+    # The package fills its backbone with random numbers, by torchvision's deprecated `pretrained=False`.
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")
         network = lpips.LPIPS(net="squeeze", version="0.1", pnet_rand=True, verbose=False)
     layers = {name: layer for part in network.net.children() for name, layer in part.named_children()}

@@ -107,6 +107,16 @@ class PrivacyNet(AttributeGan):
             "lambda_kept": 0.5,
             "confidence": 0.8,
             "viewed": True,
-            "strengths": [0.8, 1.0, 1.2],
+            "strengths": [0.75, 1.0, 1.25],
+        },
+        "check": {
+            "size": 0,
+            "stem": 4,
+            "down": [4, 8],
+            "up": [8, 4],
+            "blocks": 1,
+            "critic_width": 4,
+            "steps": 4,
+            "critic_steps": 2,
         },
     }

@@ -96,8 +96,9 @@ class San(Method):
             "lambda_kept": 0.5,
             "confidence": 0.8,
             "viewed": True,
-            "strengths": [0.8, 1.0, 1.2],
+            "strengths": [0.75, 1.0, 1.25],
         },
+        "check": {"size": 0, "widths": [4, 4, 8, 8], "steps": 4, "viewed": True, "lambda_kept": 0.5},
     }
 
     def _variants(self) -> Sequence[Variant]:

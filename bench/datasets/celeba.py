@@ -78,8 +78,8 @@ class CelebA(Dataset):
         listing = self._listing
         names, images = self._images(self._people.pools[pool])
         identities = np.array([listing.identities[n] for n in names], np.int64)
-        signs = np.array([listing.attributes[n] for n in names], np.float32).reshape(len(names), -1)
         attributes = self._attributes()
+        signs = np.array([listing.attributes[n] for n in names], np.float32).reshape(-1, len(attributes))
         square = np.array(CELEBA_LANDMARKS) - (0, _TOP)
         landmarks = ((square + 0.5) * (self.size / _WIDTH) - 0.5).astype(np.float32)
         return Faces(

@@ -1,7 +1,7 @@
 """Geometry of the page's own charts. The template turns it into inline SVG that follows the reader's theme.
 
-Coordinates are pixels of the chart, y downwards. Nothing here is text from data but names and labels, which the
-template escapes.
+Coordinates are pixels of the chart, y downwards. Nothing here is text from data but names and labels, which
+the template escapes.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ class Frame(NamedTuple):
 class Mark(NamedTuple):
     """One line of the leaderboard in the plane.
 
-    line: its index. method: for the colour. shape, bars: outlines of marker and intervals. says: what a reader
-    hears. name: the text beside it at (name_x, name_y), empty where there is no room. leader: from name to marker.
+    line: its index. method: for the colour. shape, bars: outlines of marker and intervals. says: what a
+    reader hears. name: the text beside it at (name_x, name_y), empty where there is no room. leader: from
+    name to marker.
     """
 
     line: int
@@ -72,7 +73,7 @@ class Mark(NamedTuple):
 
 
 class Plane(NamedTuple):
-    """edge: the Pareto front's staircase. star: outline of the mark at the ideal corner, which is at (ideal_x, ideal_y)."""
+    """edge: the Pareto front's staircase. star: the mark at the ideal corner, (ideal_x, ideal_y)."""
 
     frame: Frame
     edge: str
@@ -107,7 +108,7 @@ def outline(marker: str, radius: float) -> str:
 def plane_chart(
     group: pd.DataFrame, sentences: Mapping[int, str], looks: Mapping[str, Look], width: int, height: int
 ) -> Plane:
-    """Leak (x) against TMR (y) of one group of leaderboard lines; `sentences` by line say what each point is."""
+    """Leak (x) against TMR (y) of one group of lines; `sentences` by line say what each point is."""
     frame = _unit_frame(width, height)
     lines = label_order(group[group[["leak", "tmr"]].notna().all(axis=1)])
     points = np.stack([_x(frame, lines["leak"]), _y(frame, lines["tmr"])], axis=1)
@@ -115,19 +116,20 @@ def plane_chart(
     spans = _spans(frame, lines)
     places = _places(frame, points, names, spans)
     marks = []
-    for row, point, name, span, place in zip(lines.itertuples(), points, names, spans, places, strict=True):
+    every = zip(lines.index.tolist(), lines.itertuples(), points, names, spans, places, strict=True)
+    for index, row, point, name, span, place in every:
         x, y = float(point[0]), float(point[1])
         shown, at = (name, place) if place is not None else ("", (0.0, 0.0))
         marks.append(
             Mark(
-                line=int(row.Index),
+                line=index,
                 method=str(row.method),
                 x=round(x, 1),
                 y=round(y, 1),
                 shape=outline(looks[str(row.method)].marker, 6.0 if row.pareto else 4.4),
                 bars=f"M{span[0]:.1f},{y:.1f}H{span[1]:.1f}M{x:.1f},{span[2]:.1f}V{span[3]:.1f}",
                 front=bool(row.pareto),
-                says=sentences[int(row.Index)],
+                says=sentences[index],
                 name=shown,
                 name_x=round(at[0], 1),
                 name_y=round(at[1] + 0.8 * _LINE, 1),
@@ -230,9 +232,9 @@ def _curve(frame: Frame, band: Band, decade: int) -> Curve:
     x = _x(frame, 1 - np.log10(band.fmr[known]) / decade)
     low, high = _y(frame, band.low[known]), _y(frame, band.high[known])
     low_line, high_line = _line(x, low), _line(x, high)
-    area = f"{high_line}L{_line(x[::-1], low[::-1])[1:]}z" if band.count > 1 else ""
-    says = f"{band.method}: {band.count} outputs" if band.count > 1 else band.method
-    return Curve(band.method, area, low_line if band.count > 1 else "", high_line, says)
+    area = f"{high_line}L{_line(x[::-1], low[::-1])[1:]}z" if band.outputs > 1 else ""
+    says = f"{band.method}: {band.outputs} outputs" if band.outputs > 1 else band.method
+    return Curve(band.method, area, low_line if band.outputs > 1 else "", high_line, says)
 
 
 def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
@@ -245,7 +247,7 @@ def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
 
 
 def interval_bar(value: float, low: float, high: float) -> tuple[str, float] | None:
-    """For a 60 x 10 cell: the path of the interval on a 0 to 1 scale and the place of the value; None if absent."""
+    """For a 60 x 10 cell: the interval's path on a scale from 0 to 1 and the value's x; None if absent."""
     if not np.isfinite(value):
         return None
     ends = [min(max(v, 0.0), 1.0) * 56 + 2 for v in (low, high, value)]

@@ -27,12 +27,13 @@ _FINEST = 256
 class Band(NamedTuple):
     """One method under one matcher: TMR at each FMR, smallest and largest over its variants.
 
-    fmr: (G,) increasing, in (0, 1]. low, high: (G,), NaN below the smallest FMR that a curve resolves.
+    outputs: number of variants. fmr: (G,) increasing, in (0, 1]. low, high: (G,), NaN below the smallest FMR
+    that a curve resolves.
     """
 
     matcher: str
     method: str
-    count: int
+    outputs: int
     fmr: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
@@ -60,8 +61,8 @@ def all_bands(curves: pd.DataFrame) -> dict[str, list[Band]]:
 def roc_bands(curves: pd.DataFrame, condition: str) -> list[Band]:
     """The bands of every matcher and method under `condition`, by name, as PrivacyNet's figure 8 shows them.
 
-    Between two points of a curve the lower FMR's TMR holds ("at most" rule), so nothing is interpolated upwards.
-    The control `original` protects nothing and stands with its own curve under every condition.
+    Between two points of a curve the lower FMR's TMR holds ("at most" rule), so nothing is interpolated
+    upwards. The control `original` protects nothing and stands with its own curve under every condition.
     """
     own = (curves["method"] == ORIGINAL) & (curves["condition"] == ORIGINAL_ORIGINAL)
     given = curves[(curves["condition"] == condition) & (curves["fmr"] > 0)]

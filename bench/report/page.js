@@ -21,7 +21,7 @@
     for (const row of rows) {
       const ok =
         fits(row) &&
-        (!role.value || row.dataset.role === role.value) &&
+        (!role.value || !row.dataset.role || row.dataset.role === role.value) &&
         (!wanted || row.textContent.toLowerCase().includes(wanted));
       row.hidden = !ok;
       shown += ok;

@@ -1,7 +1,7 @@
 """The folder a run leaves for people: leaderboard, rows, curves, figures and one self-contained page.
 
-The page asks the network for nothing: styles, script, charts and faces are inside it, and its content security
-policy forbids every other source. All text from data is escaped.
+The page asks the network for nothing: styles, script, charts and faces are inside it, and its content
+security policy forbids every other source. All text from data is escaped.
 """
 
 from __future__ import annotations
@@ -43,13 +43,15 @@ def write_report(
 
     rows: tidy rows as `bench.results.to_frame` makes them, in any order.
     curves: columns method, variant, matcher, condition, fmr, tmr; rates in [0, 1]; may be empty.
-    samples: `method:variant` (or `method`) -> uint8 (k, H, W, 3), the same k people everywhere; None shows no face.
-    provenance: shown as given. Known keys: dataset, size (px), seed, command, pools (name -> images, identities),
-        versions, machine, unavailable (mappings of kind, name, reason, remedy), flags (flag -> what it means).
+    samples: `method:variant` (or `method`) -> uint8 (k, H, W, 3), the same k people in each; None: no faces.
+    provenance: shown as given. Known keys: dataset, size (px), seed, command, versions, machine,
+        pools (name -> images, identities), unavailable (mappings of kind, name, reason, remedy),
+        flags (flag -> what it means).
 
-    Writes leaderboard.csv (nothing in it differs between two runs of one seed), rows.parquet, rows.csv, curves.csv,
-    plots/*.png and *.svg, index.html. Figures of an earlier report that this one does not have are removed.
-    Raises InputError when a table lacks a column, a quantity has two values, or samples do not fit each other.
+    Writes leaderboard.csv (nothing in it differs between two runs of one seed), rows.parquet, rows.csv,
+    curves.csv, plots/*.png and *.svg, index.html. Figures of an earlier report that this one does not have
+    are removed. Raises InputError when a table lacks a column, a quantity has two values, or samples do not
+    fit each other.
     """
     from bench.report.plots import figures
 
@@ -79,7 +81,7 @@ def render_page(
     provenance: Mapping[str, Any],
     table: Mapping[str, Look],
 ) -> str:
-    """The page as HTML text. bands: ROC by condition. table: colour and marker of every method and control."""
+    """The page as HTML. bands: ROC by condition. table: colour and marker of every method and control."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from bench.report.view import view
@@ -93,7 +95,7 @@ def render_page(
     )
     environment.filters["breaks"] = _breaks
     shown = view(board, rows, bands, samples, provenance, table)
-    tones = "".join(f".t{t.index}{{--c:{t.colour}}}" for t in shown["tones"].values())
+    tones = "".join(f".t{t.number}{{--c:{t.colour}}}" for t in shown["tones"].values())
     style = (_HERE / "page.css").read_text("utf-8") + tones
     script = (_HERE / "page.js").read_text("utf-8")
     leaderboard_csv = csv_text(board.drop(columns=list(NOT_REPRODUCIBLE))).encode()
@@ -118,8 +120,8 @@ def _policy(style: str, script: str) -> str:
     """Nothing loads and nothing runs but this very style sheet and script, and images inside the page."""
     digests = [base64.b64encode(sha256(text.encode()).digest()).decode() for text in (style, script)]
     return (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digests[0]}'; script-src 'sha256-{digests[1]}'; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digests[0]}'; "
+        f"script-src 'sha256-{digests[1]}'; base-uri 'none'; form-action 'none'"
     )
 
 

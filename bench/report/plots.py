@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 DPI = 200
 _INK, _QUIET = "#23272e", "#8a9099"
 _FONT = 7.5
+_FACES = "samples"
 
 
 @contextmanager
@@ -62,11 +63,11 @@ def _style() -> Iterator[None]:
         "xtick.color": _INK,
         "ytick.color": _INK,
     }
-    with mpl.rc_context({**sns.axes_style("whitegrid"), **sns.plotting_context("paper"), **own}):
-        with warnings.catch_warnings():
-            # A name in a script that the font lacks shows boxes in the PNG; the SVG and the page have the text.
-            warnings.filterwarnings("ignore", message="Glyph .* missing from")
-            yield
+    settings = {**sns.axes_style("whitegrid"), **sns.plotting_context("paper"), **own}
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # A name in a script that the font lacks is boxes in the PNG; the SVG and the page have the text.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
 
 
 def figures(
@@ -76,9 +77,14 @@ def figures(
     samples: Mapping[str, NDArray[np.uint8]] | None,
     looks: Mapping[str, Look],
 ) -> Iterator[tuple[str, bytes]]:
-    """File name and bytes of every figure that the data allow, PNG and SVG each, one at a time."""
+    """File name and bytes of every figure that the data allow, one at a time.
+
+    board: a leaderboard. rows: the tidy rows behind it. bands: ROC by condition. Each figure comes as
+    PNG and SVG, faces as PNG alone: in an SVG they would be the same pixels, only larger.
+    """
     for stem, figure in _drawn(board, rows, bands, samples, looks):
-        yield from ((f"{stem}.{kind}", data) for kind, data in render(figure).items())
+        kinds = ("png",) if stem == _FACES else ("png", "svg")
+        yield from ((f"{stem}.{kind}", render(figure, kind)) for kind in kinds)
 
 
 def _drawn(
@@ -97,19 +103,16 @@ def _drawn(
     for condition, found in bands.items():
         yield f"roc_{condition}", roc(found, condition, looks)
     if samples:
-        yield "samples", sample_grid(samples)
+        yield _FACES, sample_grid(samples)
 
 
-def render(figure: Figure) -> dict[str, bytes]:
-    """The figure as `png` (200 dots per inch) and `svg`."""
-    files = {}
-    metadata: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+def render(figure: Figure, kind: str) -> bytes:
+    """The figure as a file of `kind`: `png` (200 dots per inch) or `svg`."""
+    said: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
+    buffer = io.BytesIO()
     with _style():
-        for kind, said in metadata.items():
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, dpi=DPI, metadata=said)
-            files[kind] = buffer.getvalue()
-    return files
+        figure.savefig(buffer, format=kind, dpi=DPI, metadata=said)
+    return buffer.getvalue()
 
 
 # -- privacy-utility plane ---------------------------------------------------------------------------
@@ -132,7 +135,7 @@ def plane(group: pd.DataFrame, name: str, looks: Mapping[str, Look]) -> Figure:
         _points(axes, lines, looks)
         axes.plot(0, 1, marker="*", ms=11, color="white", mec=_INK, mew=0.8, zorder=1, ls="")
         _point_labels(figure, axes, lines, looks)
-        _method_legend(figure, lines["method"].unique(), looks, x=0.79, y=0.945)
+        _method_legend(figure, list(lines["method"].unique()), looks, x=0.79, y=0.945)
         return figure
 
 
@@ -215,7 +218,7 @@ def _point_labels(figure: Figure, axes: Axes, lines: pd.DataFrame, looks: Mappin
         arrow = {"arrowstyle": "-", "lw": 0.4, "color": _QUIET, "shrinkA": 0, "shrinkB": 2}
         axes.annotate(
             text,
-            axes.transData.inverted().transform(point),
+            tuple(axes.transData.inverted().transform(point)),
             xytext=tuple(offset),
             textcoords="offset points",
             fontsize=6.6,
@@ -247,8 +250,16 @@ def _interval_boxes(axes: Axes, lines: pd.DataFrame) -> list[NDArray[np.float64]
 def _ideal(axes: Axes, renderer: Any, font: Any, corner: NDArray[np.float64]) -> NDArray[np.float64]:
     """Write "ideal" beside the star in the corner; return the box that both cover."""
     width, height, _ = renderer.get_text_width_height_descent("ideal", font, False)
-    at = {"xytext": (7, 0), "textcoords": "offset points", "va": "center", "fontsize": 6.6}
-    axes.annotate("ideal", (0, 1), color=_QUIET, style="italic", **at)
+    axes.annotate(
+        "ideal",
+        (0, 1),
+        xytext=(7, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=6.6,
+        color=_QUIET,
+        style="italic",
+    )
     return np.tile(corner, 2) + np.array([-9.0, -9.0, 12.0 + width, max(9.0, height)])
 
 
@@ -276,7 +287,7 @@ def _short(name: str, width: int = 24) -> str:
 
 
 def _reductions(rows: pd.DataFrame, group: pd.DataFrame) -> pd.DataFrame:
-    """Reduction of every attacker on the lines of `group`, with the line's place in the order of the figure."""
+    """Reduction of every attacker on the lines of `group`, in the order of the figure."""
     first = group.iloc[0]
     found = rows[
         (rows["metric"] == "reduction") & (rows["status"] == OK) & ~rows["seen"] & rows["value"].notna()
@@ -298,7 +309,7 @@ def _reductions(rows: pd.DataFrame, group: pd.DataFrame) -> pd.DataFrame:
 
 
 def reduction(values: pd.DataFrame, name: str, looks: Mapping[str, Look]) -> Figure:
-    """Reduction of every variant (rows, grouped by method) under every attacker (columns, the pool's mean first).
+    """Reduction of every variant (rows, by method) under every attacker (columns, the pool's mean first).
 
     values: method, variant, component, value, ci_low, ci_high in the order of the rows, first on top.
     """
@@ -336,7 +347,7 @@ def _bars(
     limits: tuple[float, float],
     looks: Mapping[str, Look],
 ) -> None:
-    """Bars from 0 with their intervals, each in its attacker's column; a bar beyond the limits ends in an arrow."""
+    """Bars from 0 with their intervals, each in its attacker's column; one beyond the limits has an arrow."""
     from matplotlib.collections import PolyCollection
 
     figures = values[["value", "ci_low", "ci_high"]].to_numpy(np.float64)
@@ -345,7 +356,9 @@ def _bars(
     x = starts[:, None] + np.stack([zero, ends[:, 0], ends[:, 0], zero], axis=1)
     y = places[:, None] + np.array([-0.39, -0.39, 0.39, 0.39])
     colours = [looks[m].colour for m in values["method"]]
-    axes.add_collection(PolyCollection(np.stack([x, y], axis=2), facecolors=colours, linewidths=0, zorder=2))
+    axes.add_collection(
+        PolyCollection(list(np.stack([x, y], axis=2)), facecolors=colours, linewidths=0, zorder=2)
+    )
     axes.hlines(places, starts + ends[:, 1], starts + ends[:, 2], colors=_INK, lw=0.7)
     for side, marker in ((figures[:, 0] > limits[1], ">"), (figures[:, 0] < limits[0], "<")):
         axes.plot(
@@ -411,7 +424,7 @@ def _roc_panel(axes: Axes, bands: Sequence[Band], looks: Mapping[str, Look]) -> 
     axes.set_ylim(-0.02, 1.03)
     for band in bands:
         colour, dashes, weight = roc_look(band.method, looks)
-        if band.count > 1:
+        if band.outputs > 1:
             axes.fill_between(band.fmr, band.low, band.high, color=colour, alpha=0.12, lw=0, zorder=2)
             axes.plot(band.fmr, band.low, color=colour, lw=0.5, zorder=2.5)
         axes.plot(band.fmr, band.high, color=colour, lw=weight, ls=(0, dashes) if dashes else "-", zorder=3)
@@ -460,7 +473,7 @@ def _roc_legend(
 
 
 def sample_grid(samples: Mapping[str, NDArray[np.uint8]], *, columns: int = 12) -> Figure:
-    """Faces before and after: a row a person, a column a variant, `columns` to a block; the original leads each.
+    """Faces before and after: a row a person, a column a variant, the original first in every block.
 
     samples: name -> uint8 (k, H, W, 3), the same k people in the same order everywhere.
     """

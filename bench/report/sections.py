@@ -12,7 +12,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from bench.report.tables import METRICS, ORIGINAL, POOL, label
-from bench.results import OK
+from bench.results import FAILED, OK, UNAVAILABLE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,10 +25,11 @@ _ATTACK = ("leak", "reduction", "balanced_accuracy", "accuracy", "auc", "eer")
 _MATCH = ("tmr", "tmr_kept", "fmr", "eer", "auc")
 
 _NOTES = {
-    "Attackers": "pool: the worst leak, the mean Reduction and balanced accuracy of the attackers that can read "
-    "originals, AUC and EER of the strongest. Attackers marked seen were trained against and count in no total.",
+    "Attackers": "pool: the worst leak, the mean Reduction and balanced accuracy of the attackers that can "
+    "read originals, AUC and EER of the strongest. An attacker marked seen was trained against and counts in "
+    "no total.",
     "Matchers": "pool: the mean over the matchers.",
-    "Attributes that should survive": "Changes against the originals; the first columns are those of the pool.",
+    "Attributes that should survive": "Changes against the originals, first those of the pool.",
 }
 
 THUMBNAIL, PEOPLE = 96, 6
@@ -87,7 +88,9 @@ def cell(metric: str, row: Any) -> Markup:
     text = f"{number(metric, row.value)}{span(metric, row.ci_low, row.ci_high)}"
     if np.isfinite(row.reported):
         text += f" <small>paper: {number(metric, row.reported)}</small>"
-    return Markup(text)
+    return (
+        Markup('<span title="{}">{}</span>').format(row.reason, Markup(text)) if row.reason else Markup(text)
+    )
 
 
 def span(metric: str, low: float, high: float) -> str:
@@ -123,7 +126,7 @@ def sections(
 
 def _problems(records: Sequence[Any]) -> tuple[str, ...]:
     """Why figures of this method are missing, each reason once."""
-    lost = {f"{_name(r)} {r.status}: {r.reason}" for r in records if r.status != OK}
+    lost = {f"{_name(r)} {r.status}: {r.reason}" for r in records if r.status in (FAILED, UNAVAILABLE)}
     return tuple(sorted(lost))
 
 
@@ -255,7 +258,7 @@ def _quality(records: Sequence[Any], telling: Sequence[str]) -> Grid | None:
 
 
 def faces(method: str, samples: Mapping[str, NDArray[np.uint8]]) -> tuple[Strip, ...]:
-    """The method's outputs as strips of faces, the originals first; nothing where there are no samples of it."""
+    """The method's outputs as strips of faces, the originals first; nothing without samples of it."""
     own = [n for n in samples if n.partition(":")[0] == method]
     first = [ORIGINAL] if own and method != ORIGINAL and ORIGINAL in samples else []
     return tuple(_strip(n, samples[n]) for n in first + own)

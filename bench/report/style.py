@@ -62,7 +62,7 @@ def _numbered(names: Iterable[str]) -> Iterable[tuple[int, str]]:
 
 
 def slug(text: str) -> str:
-    """A name for files and anchors: ASCII letters, digits, `_`, `-`, `.`; a digest keeps changed names apart."""
+    """A name for files and anchors in ASCII letters, digits and `_-.`; a digest tells changed names apart."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._")[:60]
     if plain == text:
         return plain
@@ -70,7 +70,7 @@ def slug(text: str) -> str:
 
 
 def label_order(lines: pd.DataFrame) -> pd.DataFrame:
-    """Lines by how much their label matters: ends of the scale, front, other methods by leak, other controls."""
+    """Lines by how much their label matters: ends of the scale, front, other methods, other controls."""
     ends = lines["method"].isin([ORIGINAL, CONSTANT])
     rank = np.select([ends, lines["pareto"], lines["role"] == "method"], [0, 1, 2], 3)
     return lines.assign(_rank=rank).sort_values(["_rank", "leak", "method", "variant"]).drop(columns="_rank")

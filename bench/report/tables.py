@@ -1,7 +1,7 @@
 """Leaderboard, Pareto front and CSV files, computed from the tidy rows and nothing else.
 
-The order of the leaderboard: dataset, attribute, label source, threat, seed; within these the Pareto front first,
-then the smaller leak, then the higher TMR, then the name. Lines without both figures come last.
+The order of the leaderboard: dataset, attribute, label source, threat, seed; within these the Pareto front
+first, then the smaller leak, then the higher TMR, then the name. Lines without both figures come last.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ORIGINAL_ORIGINAL = "original-original"
 
 
 class Metric(NamedTuple):
-    """title: heading. unit: empty for a share or an index. what: one sentence. best: which way is better, for what."""
+    """title: heading. unit: empty for a share or an index. what: one sentence. best: which way, for what."""
 
     title: str
     unit: str
@@ -46,21 +46,24 @@ METRICS = {
     "leak": Metric(
         "Leak",
         "",
-        "How much of the attribute can still be read: 2 |AUC - 0.5|, 0 is nothing and 1 is everything; an inverted "
-        "attacker leaks as much as an upright one. For the pool, the worst attacker inside each resample.",
+        "How much of the attribute can still be read: 2 |AUC - 0.5|, 0 is nothing and 1 is everything; an "
+        "inverted attacker leaks as much as an upright one. For the pool, the worst attacker inside each "
+        "resample.",
         "low, for privacy",
     ),
     "reduction": Metric(
         "Reduction",
         "",
-        "Share of an attacker's margin over chance that protection takes away: (R_or - R_adv) / (R_or - R_random) of "
-        "balanced accuracies; 0 is no effect, 1 is chance, above 1 the answers are inverted and can be turned back.",
+        "Share of an attacker's margin over chance that protection takes away: (R_or - R_adv) / (R_or - "
+        "R_random) of balanced accuracies; 0 is no effect, 1 is chance, above 1 the answers are inverted "
+        "and can be turned back.",
         "near 1, for privacy",
     ),
     "accuracy": Metric(
         "Accuracy",
         "",
-        "Share of faces whose attribute the attacker names correctly; a constant guess scores the largest class.",
+        "Share of faces whose attribute the attacker names correctly; a constant guess scores the largest "
+        "class.",
         "near chance, for privacy",
     ),
     "balanced_accuracy": Metric(
@@ -72,8 +75,8 @@ METRICS = {
     "auc": Metric(
         "AUC",
         "",
-        "Chance that a random positive scores above a random negative, ties counted half: of the classes for an "
-        "attacker, of mated over non-mated comparisons for a matcher.",
+        "Chance that a random positive scores above a random negative, ties counted half: of the classes "
+        "for an attacker, of mated over non-mated comparisons for a matcher.",
         "near 0.5 for an attacker's privacy, high for a matcher's utility",
     ),
     "eer": Metric(
@@ -85,27 +88,29 @@ METRICS = {
     "cac": Metric(
         "CAC",
         "",
-        "Classification accuracy change of an attribute that should survive: R_or - R_adv; positive is damage.",
+        "Classification accuracy change of an attribute that should survive: R_or - R_adv; positive is "
+        "damage.",
         "near 0, for utility",
     ),
     "attribute_mse": Metric(
         "Attribute MSE",
         "",
-        "Mean squared change of the attacker's class probabilities of a kept attribute between original and "
-        "protected face.",
+        "Mean squared change of the attacker's class probabilities of a kept attribute between original "
+        "and protected face.",
         "low, for utility",
     ),
     "attribute_cross_entropy": Metric(
         "Attribute cross-entropy",
         "nats",
-        "Cross-entropy of the attacker's class probabilities on the protected face under those on the original.",
+        "Cross-entropy of the attacker's class probabilities on the protected face under those on the "
+        "original.",
         "low, for utility",
     ),
     "tmr": Metric(
         "TMR",
         "",
-        "True match rate: share of mated comparisons at or above the smallest threshold whose FMR is at most the "
-        "stated one (ISO/IEC 19795-1).",
+        "True match rate: share of mated comparisons at or above the smallest threshold whose FMR is at "
+        "most the stated one (ISO/IEC 19795-1).",
         "high, for utility",
     ),
     "fmr": Metric(
@@ -139,7 +144,10 @@ METRICS = {
         "high, for quality",
     ),
     "psnr": Metric(
-        "PSNR", "dB", "Peak signal-to-noise ratio of the protected face to its original.", "high, for quality"
+        "PSNR",
+        "dB",
+        "Peak signal-to-noise ratio of the protected face to its original.",
+        "high, for quality",
     ),
     "images_per_second": Metric(
         "Speed",
@@ -148,7 +156,10 @@ METRICS = {
         "high, for cost",
     ),
     "parameters": Metric(
-        "Parameters", "", "Trainable numbers of the network that protects a face.", "low, for cost"
+        "Parameters",
+        "",
+        "Trainable numbers of the network that protects a face.",
+        "low, for cost",
     ),
 }
 
@@ -160,18 +171,18 @@ _LINE = (*_IDENTITY, "attribute", "threat")
 
 LEADERBOARD = {
     "dataset": "Dataset.",
-    "attribute": "Attribute that the variant hides; controls are listed for every attribute that a method hides.",
+    "attribute": "Attribute that the variant hides; controls are listed for every attribute a method hides.",
     "label_source": "Whose labels the method was told: truth, predicted or random.",
     "threat": "Rung of the attackers' ladder; static attackers learned on originals only.",
     "seed": "Seed of the run.",
     "method": "Method or control.",
     "variant": "Output mode of the method.",
     "role": "method, or control for a yardstick.",
-    "status": "ok when leak and TMR were both measured; else failed, unavailable, or incomplete if never attempted.",
-    "pareto": "True when no other line of the group has at most its leak and at least its TMR and is better in one.",
-    "rank": "1 + number of lines of the group that are clearly better in leak or TMR and not clearly worse in the "
-    "other; clearly: the 95 % intervals do not overlap. Equal ranks cannot be told apart.",
-    "leak": "Worst leak over the attackers that the method never saw, the maximum taken inside each resample.",
+    "status": "ok when leak and TMR were both measured; else undefined, failed, unavailable or incomplete.",
+    "pareto": "True when no other line of the group is at least as good in leak and TMR and better in one.",
+    "rank": "1 + number of lines of the group that are clearly better in leak or TMR and not clearly worse "
+    "in the other; clearly: the 95 % intervals do not overlap. Equal ranks cannot be told apart.",
+    "leak": "Worst leak over the attackers that the method never saw, the maximum inside each resample.",
     "leak_low": "Lower end of the 95 % interval of leak, over identities.",
     "leak_high": "Upper end of the 95 % interval of leak.",
     "reduction": "Mean Reduction over the unseen attackers that can read originals.",
@@ -191,13 +202,21 @@ LEADERBOARD = {
     "ssim": "SSIM between original and protected.",
     "psnr": "PSNR in dB.",
     "parameters": "Numbers in the protecting network.",
-    "images_per_second": "Faces protected per second; in no CSV file of the leaderboard, since no two runs agree on it.",
+    "images_per_second": "Faces protected per second; not in leaderboard.csv, since no two runs agree on it.",
     "n": "Faces behind the leak.",
     "n_failed": "Faces that could not be processed; they are never replaced by originals.",
     "flags": "What makes the line doubtful.",
     "reason": "Why a figure is missing.",
 }
 """Columns of the leaderboard, in order, and what they hold."""
+
+FLAGS = {
+    "weak_attacker": "The attacker cannot read the attribute off originals, so its failure on protected "
+    "faces proves nothing; it counts in no total.",
+    "over_flipped": "Mean Reduction above 1 or AUC below 0.5: the answers are inverted rather than hidden, "
+    "and an attacker who turns them round reads the attribute; see leak.",
+}
+"""What a flag of a row means."""
 
 NOT_REPRODUCIBLE = ("images_per_second",)
 """Columns that differ between two runs of one seed; `leaderboard.csv` leaves them out."""
@@ -210,9 +229,10 @@ _UNIQUE = (*_LINE, "component_kind", "component", "metric", "condition", "policy
 def leaderboard(rows: pd.DataFrame) -> pd.DataFrame:
     """One line per method, variant and hidden attribute, with the columns of `LEADERBOARD`.
 
-    rows: a table as `bench.results.to_frame` makes it, in any order. Rows scored with a component that the method
-    was trained against (`seen`) and rows without a value are left out of every figure; a variant of which nothing
-    could be measured keeps a line with status and reason. Raises InputError when one quantity has two values.
+    rows: a table as `bench.results.to_frame` makes it, in any order. Rows scored with a component that the
+    method was trained against (`seen`) and rows without a value are left out of every figure; a variant of
+    which nothing could be measured keeps a line with status and reason. Raises InputError when one quantity
+    has two values.
     """
     rows = _plain_keys(rows)
     scored = rows[(rows["status"] == OK) & ~rows["seen"] & rows["value"].notna()]
@@ -227,15 +247,14 @@ def leaderboard(rows: pd.DataFrame) -> pd.DataFrame:
 def pareto_front(points: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which of (N, 2) points (leak, TMR) no other point beats: bool (N,).
 
-    A point is beaten by one with at most its leak and at least its TMR and better in one of them. Equal points
-    stand or fall together; a point with a NaN is never on the front and beats nothing.
+    A point is beaten by one with at most its leak and at least its TMR and better in one of them. Equal
+    points stand or fall together; a point with a NaN is never on the front and beats nothing.
     """
     leak, tmr = points[:, 0], points[:, 1]
     with np.errstate(invalid="ignore"):
         as_good = (leak <= leak[:, None]) & (tmr >= tmr[:, None])
         better = (leak < leak[:, None]) | (tmr > tmr[:, None])
-    front: NDArray[np.bool_] = ~(as_good & better).any(axis=1) & np.isfinite(points).all(axis=1)
-    return front
+    return np.asarray(~(as_good & better).any(axis=1) & np.isfinite(points).all(axis=1), np.bool_)
 
 
 def beaten(leak: NDArray[np.float64], tmr: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -276,7 +295,7 @@ def label(method: str, variant: str) -> str:
 
 
 def groups(board: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The lines that are compared with each other, under a name of the attribute and whatever else differs."""
+    """The lines that are compared with each other, named by attribute and whatever else tells them apart."""
     complete = board[board["attribute"].notna()]
     telling = [k for k in GROUP if k != "attribute" and complete[k].nunique(dropna=False) > 1]
     for key, group in complete.groupby(list(GROUP), dropna=False, sort=True):
@@ -303,7 +322,8 @@ def _refuse_duplicates(scored: pd.DataFrame) -> None:
         first = twice.iloc[0]
         where = ", ".join(f"{k} {first[k]}" for k in _UNIQUE if first[k] != "")
         raise InputError(
-            f"{len(twice)} rows give a second value for one quantity, first: {where}; pass each cell's rows once"
+            f"{len(twice)} rows give a second value for one quantity, first: {where}; "
+            "pass the rows of each cell once"
         )
 
 
@@ -385,7 +405,7 @@ def _join_figures(lines: pd.DataFrame, scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def _original_conditions(scored: pd.DataFrame) -> pd.DataFrame:
-    """The control `original` protects nothing, so its three conditions are one comparison: give it all three."""
+    """`original` protects nothing, so its three conditions are one comparison: give it all three."""
     import pandas as pd
 
     plain = scored[(scored["method"] == ORIGINAL) & (scored["condition"] == ORIGINAL_ORIGINAL)]
@@ -405,7 +425,7 @@ def _pick(scored: pd.DataFrame, figure: _Figure) -> pd.DataFrame:
 
 
 def recipe(components: pd.Series) -> str:
-    """Of several recipes of one metric the one behind most rows, then the first by name: recipes never mix."""
+    """Of several recipes of one metric the one behind most rows, then by name: recipes never mix."""
     counts = components.value_counts()
     return str(min(counts.index, key=lambda name: (-counts[name], name)))
 
@@ -428,7 +448,7 @@ def _kept_cac(lines: pd.DataFrame, scored: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _flags(lines: pd.DataFrame, scored: pd.DataFrame) -> list[str]:
-    """Flags of the aggregates and of whole-image figures; those of a single attacker concern that attacker."""
+    """Flags of the aggregates and of whole-image figures; those of one attacker concern that attacker."""
     single = scored["component_kind"].isin(["attacker", "matcher"]) & (scored["component"] != POOL)
     flagged = scored[(scored["flags"] != "") & ~single]
     found: dict[tuple[Any, ...], set[str]] = {}
@@ -442,21 +462,25 @@ def _flags(lines: pd.DataFrame, scored: pd.DataFrame) -> list[str]:
     return joined
 
 
+_UNEXPLAINED = "no row gives the missing figure"
+
+
 def _status(lines: pd.DataFrame, rows: pd.DataFrame) -> tuple[list[str], list[str]]:
-    lost = rows[(rows["status"] != OK) & (rows["method"] != "")]
+    """ok where leak and TMR are there; else what the rows that should have given them say."""
+    headline = rows["metric"].isin(["", "leak", "tmr"]) & rows["operating_point"].isin(["", HEADLINE_FMR])
+    lost = rows[headline & (rows["status"] != OK) & (rows["method"] != "")]
     by_variant = dict(list(lost.groupby(list(_IDENTITY)))) if len(lost) else {}
     statuses, reasons = [], []
-    headline = lines[["leak", "tmr"]].notna().all(axis=1)
-    for complete, key in zip(headline, lines[[*_IDENTITY, "attribute"]].itertuples(index=False), strict=True):
+    measured = lines[["leak", "tmr"]].notna().all(axis=1)
+    for complete, key in zip(measured, lines[[*_IDENTITY, "attribute"]].itertuples(index=False), strict=True):
         causes = by_variant.get(tuple(key[:-1]))
         if complete or causes is None:
             statuses.append(OK if complete else "incomplete")
-            reasons.append("" if complete else "no row gives the missing figure")
+            reasons.append("" if complete else _UNEXPLAINED)
             continue
-        here = causes[causes["attribute"].isin(["", key[-1]])]
-        here = (here if len(here) else causes).sort_values(list(_UNIQUE))
-        statuses.append(str(here["status"].iloc[0]))
-        reasons.append("; ".join(r for r in dict.fromkeys(here["reason"]) if r))
+        here = causes[causes["attribute"].isin(["", key[-1]])].sort_values(list(_UNIQUE))
+        statuses.append(str(here["status"].iloc[0]) if len(here) else "incomplete")
+        reasons.append("; ".join(r for r in dict.fromkeys(here["reason"]) if r) or _UNEXPLAINED)
     return statuses, reasons
 
 
@@ -475,7 +499,6 @@ def _ranked(lines: pd.DataFrame) -> pd.DataFrame:
 
 def _present(lines: pd.DataFrame) -> pd.DataFrame:
     """Fixed columns and types; what is absent is <NA> or NaN."""
-    import pandas as pd
 
     table = lines.rename(columns={"method_role": "role"})[list(LEADERBOARD)].reset_index(drop=True)
     for name in table.columns:
@@ -484,7 +507,7 @@ def _present(lines: pd.DataFrame) -> pd.DataFrame:
         elif name in ("seed", "rank", "n", "n_failed", "parameters"):
             table[name] = table[name].round().astype("Int64")
         elif table[name].dtype.kind != "f":
-            table[name] = table[name].astype("string").replace("", pd.NA)
+            table[name] = table[name].astype("string").mask(table[name] == "")
     return table
 
 
@@ -497,7 +520,7 @@ def sorted_rows(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def csv_text(table: pd.DataFrame, *, digits: int | None = 6) -> str:
-    """The table as CSV: header, no index, `\\n` line ends, floats with `digits` significant digits (None: exact).
+    """The table as CSV: header, no index, `\\n` line ends, `digits` significant digits (None: exact).
 
     Absent is empty. A text cell that a spreadsheet would run as a formula (it starts with = + - @, a tab or a
     carriage return) gets an apostrophe in front (OWASP, "CSV Injection"); numbers are left alone.

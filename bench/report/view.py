@@ -16,6 +16,7 @@ from bench.report.sections import ABSENT, number, sections, span
 from bench.report.style import CONTROL_COLOUR, Look, slug
 from bench.report.tables import (
     CONSTANT,
+    FLAGS,
     GROUP,
     LEADERBOARD,
     METRICS,
@@ -26,7 +27,7 @@ from bench.report.tables import (
     intervals,
     label,
 )
-from bench.results import OK, UNAVAILABLE
+from bench.results import FAILED, UNAVAILABLE, UNDEFINED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +62,7 @@ _ALWAYS = ("leak", "tmr")
 class Tone(NamedTuple):
     """A method's place in the style sheet and its marker."""
 
-    index: int
+    number: int
     colour: str
     path: str
     anchor: str
@@ -76,9 +77,9 @@ class Column(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One row of the leaderboard. dims: values of the filters. cells: one per column."""
+    """One row of the leaderboard, by `number`. dims: values of the filters. cells: one per column."""
 
-    index: int
+    number: int
     dims: tuple[str, ...]
     role: str
     method: str
@@ -139,15 +140,16 @@ def view(
     said = {int(i): _sentence(row) for i, row in zip(board.index, board.itertuples(index=False), strict=True)}
     rest = {k: v for k, v in provenance.items() if k not in ("command", "unavailable", "flags")}
     return {
-        "dataset": str(provenance.get("dataset", "") or ", ".join(board["dataset"].dropna().unique())),
+        "title": str(provenance.get("dataset_title") or provenance.get("dataset") or "report"),
         "facts": _facts(provenance),
         "static_only": set(board["threat"].dropna()) <= {"static"},
         "tones": _tones(board, rows, looks),
         "dims": [(k, k.replace("_", " "), _values(board, k)) for k in dims],
         "verdicts": _verdicts(board, said),
-        "flags": _flag_notices(rows, provenance.get("flags") or {}),
+        "flags": _flag_notices(rows, {**FLAGS, **(provenance.get("flags") or {})}),
         "missing": _missing(rows, provenance.get("unavailable") or ()),
-        "failed": _failures(rows),
+        "failed": _by_reason(rows[rows["status"] == FAILED]),
+        "undefined": _undefined(rows[rows["status"] == UNDEFINED]),
         "planes": _planes(board, dims, said, looks),
         "columns": _columns(board, dims),
         "lines": _lines(board, dims),
@@ -162,7 +164,8 @@ def view(
 
 def _telling(board: pd.DataFrame) -> tuple[str, ...]:
     """Keys beside the attribute in which lines of this table differ."""
-    return tuple(k for k in GROUP if k != "attribute" and board[k].nunique() > 1)
+    complete = board[board["attribute"].notna()]
+    return tuple(k for k in GROUP if k != "attribute" and complete[k].nunique() > 1)
 
 
 def _values(board: pd.DataFrame, key: str) -> list[str]:
@@ -176,7 +179,7 @@ def _tones(board: pd.DataFrame, rows: pd.DataFrame, looks: Mapping[str, Look]) -
     ordered = sorted(looks, key=lambda m: (looks[m].colour == CONTROL_COLOUR, m))
     return {
         method: Tone(
-            index=i,
+            number=i,
             colour=looks[method].colour,
             path=outline(looks[method].marker, 5.0),
             anchor=f"m-{slug(method)}",
@@ -241,7 +244,7 @@ def _sentence(row: Any) -> str:
 def _verdicts(board: pd.DataFrame, said: Mapping[int, str]) -> list[Verdict]:
     found = []
     for name, group in groups(board):
-        lines = list(group.itertuples())
+        lines: list[Any] = list(group.itertuples())
         wins = beaten(intervals(group, "leak"), intervals(group, "tmr"))
         worse = []
         for i, line in enumerate(lines):
@@ -265,7 +268,7 @@ _LISTED = 6
 def _flag_notices(rows: pd.DataFrame, meanings: Mapping[str, str]) -> list[Notice]:
     """Every flag of any row, the widest spread first, with what it means and where it was raised.
 
-    What concerns one attacker or matcher is said once per attribute, with the number of outputs it was seen on.
+    What concerns one attacker or matcher is said once an attribute, with the number of outputs it was on.
     """
     where: dict[str, dict[str, set[str]]] = {}
     flagged = rows[rows["flags"].fillna("") != ""]
@@ -312,10 +315,6 @@ def _missing(rows: pd.DataFrame, unavailable: Sequence[Mapping[str, Any]]) -> li
     return notices + [n for n in _by_reason(rows[rows["status"] == UNAVAILABLE]) if n.what not in said]
 
 
-def _failures(rows: pd.DataFrame) -> list[Notice]:
-    return _by_reason(rows[~rows["status"].isin([OK, UNAVAILABLE])])
-
-
 def _by_reason(rows: pd.DataFrame) -> list[Notice]:
     """Rows without a value, gathered by what failed and why."""
     where: dict[tuple[str, str], dict[str, None]] = {}
@@ -327,6 +326,17 @@ def _by_reason(rows: pd.DataFrame) -> list[Notice]:
         parts = [component if method else "", attribute, metric]
         where.setdefault((what, reason), {})[" · ".join(p for p in parts if p)] = None
     return [_notice(what, reason, sorted(p for p in at if p)) for (what, reason), at in sorted(where.items())]
+
+
+def _undefined(rows: pd.DataFrame) -> list[Notice]:
+    """Figures that have no value on these data, by figure and reason, with the outputs they concern."""
+    where: dict[tuple[str, str], dict[str, None]] = {}
+    keys = ["metric", "operating_point", "reason", "method", "variant"]
+    for metric, point, reason, method, variant in rows[keys].fillna("").itertuples(index=False):
+        title = METRICS[metric].title if metric in METRICS else metric
+        what = f"{title} at {point.replace('=', ' ').upper()}" if point else title
+        where.setdefault((what, reason), {})[label(method, variant)] = None
+    return [_notice(what, reason, sorted(at)) for (what, reason), at in sorted(where.items())]
 
 
 # -- planes and curves -------------------------------------------------------------------------------
@@ -361,14 +371,15 @@ def _columns(board: pd.DataFrame, dims: Sequence[str]) -> list[Column]:
 def _lines(board: pd.DataFrame, dims: Sequence[str]) -> list[Line]:
     shown = [k for k in _SHOWN if board[k].notna().any()]
     lines = []
-    for row in board.itertuples():
+    rows: list[Any] = list(board.itertuples())
+    for row in rows:
         here = tuple("" if _absent(getattr(row, k)) else str(getattr(row, k)) for k in dims)
         cells = [Markup("{}").format(value) for value in here] + [_figure_cell(row, k) for k in shown]
         lines.append(
             Line(
-                index=int(row.Index),
+                number=int(row.Index),
                 dims=here,
-                role=str(row.role),
+                role="" if _absent(row.role) else str(row.role),
                 method=str(row.method),
                 name=_name(row),
                 front=bool(row.pareto),

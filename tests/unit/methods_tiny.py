@@ -26,7 +26,10 @@ def tiny_faces(
     first_identity: int = 0,
     seed: int = 0,
 ) -> Faces:
-    """Blobs: gender moves a bright spot up or down, race tints; two images of each identity."""
+    """Blobs: gender moves a spot and makes it wider, race tints, each identity has a pattern of its own.
+
+    Two images of each identity.
+    """
     rng = np.random.default_rng([seed, first_identity])
     labels = {}
     for place, attribute in enumerate(attributes):
@@ -38,9 +41,11 @@ def tiny_faces(
     images = np.empty((n, size, size, 3))
     for i in range(n):
         gender = labels["gender"][i] if "gender" in labels else 0
-        spot = np.exp(-((x - 0.5) ** 2 + (y - 0.3 - 0.4 * gender) ** 2) * 40)
+        spot = np.exp(-((x - 0.5) ** 2 + (y - 0.3 - 0.4 * gender) ** 2) * (60 - 40 * gender))
         tint = 0.2 * np.eye(3)[int(labels.get("race", np.zeros(n))[i]) % 3]
-        images[i] = 0.2 + 0.5 * spot[..., None] + tint + rng.normal(0, 0.02, (size, size, 3))
+        own = np.random.default_rng(first_identity + i // 2).normal(0, 0.1, (4, 4, 3))
+        pattern = own.repeat(size // 4, axis=0).repeat(size // 4, axis=1)
+        images[i] = 0.2 + pattern + 0.5 * spot[..., None] + tint + rng.normal(0, 0.02, (size, size, 3))
     return Faces(
         images=(images.clip(0, 1) * 255).round().astype(np.uint8),
         identities=first_identity + np.arange(n) // 2,

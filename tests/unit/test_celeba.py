@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,7 +31,7 @@ class Row:
 
 def people() -> list[Row]:
     """12 training people and 4 in each other partition, half of them men, 3 images each."""
-    rows = []
+    rows: list[Row] = []
     for person in range(20):
         partition = 0 if person < 12 else 1 if person < 16 else 2
         for shot in range(3):
@@ -111,14 +112,18 @@ def tree(tmp_path: Path) -> Tree:
     return made
 
 
-def refusal(root: Path | Sequence[Path], **options: object) -> str:
+def read_everything(roots: Sequence[Path], **options: Any) -> None:
+    dataset = CelebA(roots, size=64, **options)
+    dataset.fingerprint()
+    for pool in POOLS:
+        dataset.load(pool)
+
+
+def refusal(root: Path | Sequence[Path], **options: Any) -> str:
     """The message that reading everything ends with."""
     roots = [root] if isinstance(root, Path) else root
     with pytest.raises(InputError) as caught:
-        dataset = CelebA(roots, size=64, **options)
-        dataset.fingerprint()
-        for pool in POOLS:
-            dataset.load(pool)
+        read_everything(roots, **options)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -204,8 +209,8 @@ def test_the_deal_depends_on_the_seed_alone(tree: Tree) -> None:
     deals = [tuple(np.unique(CelebA([root], size=64, seed=s).load(ATTACK).identities)) for s in (0, 0, 1, 2)]
     assert deals[0] == deals[1]
     assert len(set(deals)) > 1
-    tests = [CelebA([root], size=64, seed=s).load(TEST).identities for s in (0, 1)]
-    assert np.array_equal(*tests)
+    first, second = (CelebA([root], size=64, seed=s).load(TEST).identities for s in (0, 1))
+    assert np.array_equal(first, second)
 
 
 def test_attack_share(tree: Tree) -> None:
@@ -300,9 +305,8 @@ def test_the_fingerprint_feels(tree: Tree, change: str) -> None:
     elif change == "identity":
         for row in tree.rows[:3]:
             row.identity = 7
-    options = {"size": 65 if change == "size" else 64, "seed": int(change == "seed")}
-    after = CelebA([tree.write()], limit=9 * (change == "fewer"), **options).fingerprint()  # type: ignore[arg-type]
-    assert after != before
+    size, seed, limit = 64 + (change == "size"), int(change == "seed"), 9 * (change == "fewer")
+    assert CelebA([tree.write()], size=size, seed=seed, limit=limit).fingerprint() != before
 
 
 # -- bad input: one clear line -----------------------------------------------------------------------

@@ -1,0 +1,128 @@
+"""What attackers on embeddings share: one model an attribute, known labels only, arrays as state."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.api import Attacker, Attribute, BenchError, Context, InputError, Scores, State
+from bench.components.method import sample_seeds
+
+Float = NDArray[np.floating]
+
+# Below this a probability says no more than "never seen among the neighbours or trees".
+_LEAST = 1e-4
+
+
+@dataclass(frozen=True)
+class Task:
+    """The labelled part of one attribute.
+
+    rows: indices of the samples with a known label. codes: int64, their class among `present`, without gaps.
+    present: class indices that occur. total: classes of the attribute. seed: differs between attributes.
+    """
+
+    name: str
+    rows: NDArray[np.intp]
+    codes: NDArray[np.int64]
+    present: NDArray[np.int64]
+    total: int
+    seed: int
+
+    @property
+    def priors(self) -> NDArray[np.float64]:
+        """Share of each present class."""
+        return np.bincount(self.codes) / len(self.codes)
+
+
+def tasks(labels: Mapping[str, NDArray[np.int64]], attributes: Sequence[Attribute], seed: int) -> list[Task]:
+    """One task an attribute. Raises InputError for an attribute that is a number."""
+    found = []
+    seeds = sample_seeds(seed, "attribute", [a.name for a in attributes])
+    for attribute, own in zip(attributes, seeds, strict=True):
+        if attribute.is_number:
+            raise InputError(f"{attribute.name} is a number; attackers tell classes apart: give its groups")
+        rows = np.flatnonzero(labels[attribute.name] >= 0)
+        present, codes = np.unique(labels[attribute.name][rows], return_inverse=True)
+        codes = codes.astype(np.int64)
+        found.append(
+            Task(attribute.name, rows, codes, present, len(attribute.classes), int(own % np.uint64(2**31)))
+        )
+    return found
+
+
+def spread(values: Float, present: NDArray[np.int64], total: int) -> NDArray[np.float32]:
+    """Scores (N, len(present)) -> (N, total): a class that was never seen stays below all others."""
+    lowest = values.min(axis=1, keepdims=True) - 1
+    scores = np.repeat(lowest, total, axis=1).astype(np.float32)
+    scores[:, present] = values
+    return scores
+
+
+def balanced_log(probabilities: Float, priors: NDArray[np.float64]) -> Float:
+    """log p_k - log prior_k (N, K): the decision as if all classes were equally frequent.
+
+    Logit adjustment (Menon et al., ICLR 2021, equation 9). Privacy is judged by balanced accuracy, on which
+    an attacker that always names the commonest class is at chance.
+    """
+    balanced: Float = np.log(np.maximum(probabilities, _LEAST)) - np.log(priors * len(priors))
+    return balanced
+
+
+class PerAttribute(Attacker):
+    """Fill in `_learn` and `_probabilities`; attributes are learned one by one, independently."""
+
+    reads = "embedding"
+
+    @abstractmethod
+    def _learn(self, vectors: NDArray[np.float32], task: Task) -> State:
+        """A model of `task` from its labelled vectors (n, D), as arrays."""
+
+    @abstractmethod
+    def _probabilities(self, name: str, model: State, vectors: NDArray[np.float32]) -> Float:
+        """Probability of each present class (N, k), from what `_learn` returned for attribute `name`."""
+
+    def _fit(
+        self,
+        inputs: NDArray[np.float32],
+        labels: Mapping[str, NDArray[np.int64]],
+        attributes: Sequence[Attribute],
+        ctx: Context,
+    ) -> Mapping[str, Any]:
+        found = tasks(labels, attributes, ctx.seed)
+        state: State = {}
+        for done, task in enumerate(found):
+            ctx.report(done, len(found), f"{self.id} learns {task.name}")
+            model = self._learn(inputs[task.rows], task)
+            model |= {"present": task.present, "total": np.array([task.total]), "priors": task.priors}
+            state |= {f"{task.name}/{key}": values for key, values in model.items()}
+        ctx.report(len(found), len(found), f"{self.id} has learned {len(found)} attributes")
+        self.restore(state)
+        return {"samples": {task.name: len(task.rows) for task in found}}
+
+    def _scores(self, inputs: NDArray[np.float32], ctx: Context) -> Scores:
+        scores = {}
+        for name, model in self._fitted().items():
+            values = balanced_log(self._probabilities(name, model, inputs), model["priors"])
+            scores[name] = spread(values, model["present"], int(model["total"][0]))
+        return scores
+
+    def state(self) -> State:
+        return {f"{name}/{key}": v for name, model in self._fitted().items() for key, v in model.items()}
+
+    def restore(self, state: State) -> None:
+        self._models: dict[str, State] = {}
+        for path, values in state.items():
+            name, _, key = path.rpartition("/")
+            self._models.setdefault(name, {})[key] = values
+
+    def _fitted(self) -> dict[str, State]:
+        models: dict[str, State] | None = getattr(self, "_models", None)
+        if models is None:
+            raise BenchError(f"{self.id} has not been trained; call fit or restore first")
+        return models
