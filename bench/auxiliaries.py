@@ -23,7 +23,7 @@ from bench.metrics import privacy, verification
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-NETWORKS = ("matcher", "classifier_plain", "classifier_dense", "judge_matcher", "judge_classifier")
+NETWORKS = ("matcher", "classifier_plain", "classifier_strided", "judge_matcher", "judge_classifier")
 """Units of work of `train_network`. `matcher_casia` may take the place of `matcher`: see there."""
 
 CASIA = "matcher_casia"
@@ -97,13 +97,13 @@ class TrainedAuxiliaries:
         matcher: Any = modules[trained_against]["embed"]
         probe: Any = Probe(matcher, modules[trained_against]["heads"])  # type: ignore[arg-type]
         plain: Any = modules["classifier_plain"]["classify"]
-        dense: Any = modules["classifier_dense"]["classify"]
+        strided: Any = modules["classifier_strided"]["classify"]
         self.matcher: Callable[[Tensor], Tensor] = matcher
-        self.classifiers: Sequence[Callable[[Tensor], Mapping[str, Tensor]]] = (plain, dense, probe)
+        self.classifiers: Sequence[Callable[[Tensor], Mapping[str, Tensor]]] = (plain, strided, probe)
         self.names: tuple[str, ...] = (
             trained_against,
             "classifier_plain",
-            "classifier_dense",
+            "classifier_strided",
             f"probe_{trained_against}",
         )
         self._judges = _Judges(modules, attacker_data, validation, attributes, ctx)

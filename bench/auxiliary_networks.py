@@ -35,24 +35,13 @@ def plain_trunk(widths: Sequence[int]) -> tuple[nn.Module, int]:
     return nn.Sequential(*layers), f
 
 
-class _DenseLayer(nn.Module):
-    def __init__(self, inputs: int, growth: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(*_unit(inputs, growth, 3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([x, self.layers(x)], 1)
-
-
-def dense_trunk(stem: int, growths: Sequence[int], depth: int) -> tuple[nn.Module, int]:
-    """Densely connected stages with average pooling between them (Huang et al., CVPR 2017)."""
-    layers: list[nn.Module] = _unit(3, stem, 5, 2)
-    channels = stem
-    for growth in growths:
-        for _ in range(depth):
-            layers.append(_DenseLayer(channels, growth))
-            channels += growth
-        layers.append(nn.AvgPool2d(2))
+def strided_trunk(widths: Sequence[int]) -> tuple[nn.Module, int]:
+    """4x4 convolutions of stride 2 with leaky ReLU, as in DCGAN's discriminator: 64 px -> (N, widths[-1], 4, 4)."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for width in widths:
+        layers += [nn.Conv2d(channels, width, 4, 2, 1, bias=False), nn.BatchNorm2d(width), nn.LeakyReLU(0.2)]
+        channels = width
     return nn.Sequential(*layers), channels
 
 
@@ -96,20 +85,33 @@ class AttributeHeads(nn.Module):
 
 
 class AttributeNetwork(nn.Module):
-    """Images -> {attribute: logits (N, K)}."""
+    """Images -> {attribute: logits (N, K)}, from the mean over the last map or, if `placed`, from all its cells."""
 
     def __init__(
-        self, trunk: tuple[nn.Module, int], attributes: Sequence[Attribute], *, dropout: float = 0.2
+        self,
+        trunk: tuple[nn.Module, int],
+        attributes: Sequence[Attribute],
+        *,
+        placed: bool = False,
+        dropout: float = 0.2,
     ) -> None:
         super().__init__()
         self.trunk, width = trunk
+        self.placed = placed
         self.dropout = nn.Dropout(dropout)
-        self.heads = AttributeHeads(width, attributes)
+        self.heads = AttributeHeads(width * _cells(self.trunk) if placed else width, attributes)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         maps = self.trunk(resize(images, SIDE) * 2 - 1)
-        found: dict[str, Tensor] = self.heads(self.dropout(maps.mean((2, 3))))
+        features = maps.flatten(1) if self.placed else maps.mean((2, 3))
+        found: dict[str, Tensor] = self.heads(self.dropout(features))
         return found
+
+
+def _cells(trunk: nn.Module) -> int:
+    """Cells of the last map."""
+    with torch.no_grad():
+        return int(trunk.eval()(torch.zeros(1, 3, SIDE, SIDE)).shape[-1] ** 2)
 
 
 class EmbeddingNetwork(nn.Module):
@@ -118,9 +120,8 @@ class EmbeddingNetwork(nn.Module):
     def __init__(self, trunk: tuple[nn.Module, int]) -> None:
         super().__init__()
         self.trunk, width = trunk
-        with torch.no_grad():
-            cells = self.trunk.eval()(torch.zeros(1, 3, SIDE, SIDE)).shape[-1] ** 2
-        self.neck = nn.Sequential(nn.Flatten(), nn.Linear(width * cells, EMBEDDING, bias=False))
+        features = width * _cells(self.trunk)
+        self.neck = nn.Sequential(nn.Flatten(), nn.Linear(features, EMBEDDING, bias=False))
         self.norm = nn.BatchNorm1d(EMBEDDING)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -158,14 +159,14 @@ def new_classifier(name: str, attributes: Sequence[Attribute]) -> AttributeNetwo
     """The untrained classifier of that name."""
     trunks: dict[str, Callable[[], tuple[nn.Module, int]]] = {
         "classifier_plain": lambda: plain_trunk((20, 28, 40, 56, 80, 96)),
-        "classifier_dense": lambda: dense_trunk(20, (12, 16, 16), 3),
+        "classifier_strided": lambda: strided_trunk((24, 48, 64, 96)),
         "judge_classifier": lambda: inverted_trunk(20, (32, 48, 72)),
     }
-    return AttributeNetwork(trunks[name](), attributes)
+    return AttributeNetwork(trunks[name](), attributes, placed=name == "classifier_strided")
 
 
 def new_matcher(name: str) -> EmbeddingNetwork:
     """The untrained matcher of that name."""
     if name == "judge_matcher":
-        return EmbeddingNetwork(dense_trunk(24, (20, 24, 28), 2))
+        return EmbeddingNetwork(inverted_trunk(16, (40, 64, 96)))
     return EmbeddingNetwork(plain_trunk((24, 32, 48, 64, 96, 128)))

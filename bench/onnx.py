@@ -22,7 +22,7 @@ class OnnxNetwork:
         self.path = path
 
     def __call__(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Outputs by name, rows in the order of `batch` (N, C, H, W), N >= 1."""
+        """Outputs by name, rows in the order of `batch` (N, C, H, W)."""
         session = self._session
         names = [output.name for output in session.get_outputs()]
         values = session.run(names, {session.get_inputs()[0].name: np.ascontiguousarray(batch)})
@@ -30,6 +30,7 @@ class OnnxNetwork:
 
     @cached_property
     def _session(self) -> Any:
+        import onnx
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -37,8 +38,66 @@ class OnnxNetwork:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            return onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's exceptions share no base class of their own
+            model = onnx.load(str(self.path))
+            _replace_prelu(model.graph)
+            return onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # neither library's exceptions share a base class of their own
             raise Unavailable(
                 f"onnxruntime cannot read {self.path}: {error}", "fetch the file again or update onnxruntime"
             ) from error
+
+
+def _replace_prelu(graph: Any) -> None:
+    """Write every PRelu with constant slopes as operators that onnxruntime computes in its blocked layout.
+
+    Its own PRelu takes longer than all convolutions of a MobileFaceNet together; without it these networks run
+    more than twice as fast. A single slope is a LeakyRelu. Otherwise slope * x + (1 - slope) * relu(x), the
+    scalings as batch normalisations, which become depthwise convolutions.
+    """
+    from onnx import numpy_helper
+
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    nodes: list[Any] = []
+    for node in graph.node:
+        if node.op_type == "PRelu" and node.input[1] in constants:
+            slopes = numpy_helper.to_array(constants[node.input[1]])
+            if slopes.size == 1:
+                nodes.append(_leaky(node, float(slopes.reshape(()))))
+                continue
+            if slopes.shape == (len(slopes), 1, 1):
+                nodes += _scaled_and_summed(graph, node, slopes.ravel())
+                continue
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _leaky(node: Any, slope: float) -> Any:
+    from onnx import helper
+
+    return helper.make_node("LeakyRelu", [node.input[0]], list(node.output), alpha=slope)
+
+
+def _scaled_and_summed(graph: Any, node: Any, slopes: NDArray[np.float32]) -> list[Any]:
+    from onnx import helper, numpy_helper
+
+    x, y = node.input[0], node.output[0]
+
+    def constant(name: str, values: NDArray[np.float32]) -> str:
+        graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), f"{y}/{name}"))
+        return f"{y}/{name}"
+
+    nothing, one = constant("zeros", np.zeros_like(slopes)), constant("ones", np.ones_like(slopes))
+
+    def scaled(source: str, name: str, factors: NDArray[np.float32]) -> Any:
+        inputs = [source, constant(f"{name}/factors", factors), nothing, nothing, one]
+        return helper.make_node("BatchNormalization", inputs, [f"{y}/{name}"], epsilon=0.0)
+
+    return [
+        helper.make_node("Relu", [x], [f"{y}/positive"]),
+        scaled(x, "all", slopes),
+        scaled(f"{y}/positive", "rest", 1 - slopes),
+        helper.make_node("Add", [f"{y}/all", f"{y}/rest"], [y]),
+    ]

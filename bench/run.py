@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,8 +42,10 @@ def run(config: RunConfig, say: Callable[[str], None]) -> int:
     folder = config.out or Path("runs") / config.dataset
     report(plan, outcome, folder, say)
     failed = [f for f in outcome.failures.values() if not f.blocked]
-    for failure in failed:
-        say(f"failed: {failure.cell.title}: {failure.message}")
+    for message, count in Counter(f.message for f in failed).items():
+        first = next(f for f in failed if f.message == message)
+        more = f" (and {count - 1} more like it)" if count > 1 else ""
+        say(f"failed: {first.cell.title}{more}: {message}")
     return len(failed)
 
 

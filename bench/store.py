@@ -127,7 +127,7 @@ class Store:
         """Store `artefact` under `key` in one rename, and drop the checkpoints of that work."""
         from safetensors.numpy import save
 
-        data = save({k: np.ascontiguousarray(v) for k, v in artefact.arrays.items()})
+        data = save({k: np.asarray(v, order="C") for k, v in artefact.arrays.items()})
         facts = json.loads(canonical_json(artefact.facts))
         card = {
             "key": key,

@@ -77,6 +77,7 @@ class PrivacyNet(AttributeGan):
         "lambda_kept": 0.0,
         "confidence": 1.0,
         "viewed": False,
+        "in_turn": False,
         "strengths": [1.0],
         "keep_matching": 0.85,
     }
@@ -107,6 +108,7 @@ class PrivacyNet(AttributeGan):
             "lambda_kept": 0.5,
             "confidence": 0.8,
             "viewed": True,
+            "in_turn": True,
             "strengths": [0.75, 1.0, 1.25],
         },
         "check": {

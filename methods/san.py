@@ -75,6 +75,7 @@ class San(Method):
         "lambda_kept": 0.0,
         "confidence": 1.0,
         "viewed": False,
+        "in_turn": False,
         "strengths": [1.0],
         "keep_matching": 0.85,
     }
@@ -96,9 +97,17 @@ class San(Method):
             "lambda_kept": 0.5,
             "confidence": 0.8,
             "viewed": True,
+            "in_turn": True,
             "strengths": [0.75, 1.0, 1.25],
         },
-        "check": {"size": 0, "widths": [4, 4, 8, 8], "steps": 4, "viewed": True, "lambda_kept": 0.5},
+        "check": {
+            "size": 0,
+            "widths": [4, 4, 8, 8],
+            "steps": 4,
+            "viewed": True,
+            "in_turn": True,
+            "lambda_kept": 0.5,
+        },
     }
 
     def _variants(self) -> Sequence[Variant]:

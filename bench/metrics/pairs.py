@@ -81,6 +81,12 @@ def to_scores(cells: ArrayLike) -> Float32:
     return ((np.asarray(cells, dtype=np.int64) - SCALE) / SCALE).astype(np.float32)
 
 
+def threshold_cells(thresholds: ArrayLike) -> Int:
+    """First cell at or above each threshold, rounded as scores are; CELLS for one above every score."""
+    steps = np.floor(np.asarray(thresholds, dtype=np.float64) * SCALE + 0.5) + SCALE
+    return np.clip(steps, 0, CELLS).astype(np.int64)
+
+
 def pairs_within(embeddings: ArrayLike, identities: ArrayLike) -> AllPairs:
     """All pairs i < j of one set: original with original, or protected with protected.
 

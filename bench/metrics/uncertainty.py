@@ -5,7 +5,8 @@ too narrow (they covered 74 % instead of 95 % with eight photos a person). Here 
 with replacement (cluster bootstrap). One draw, made once from the test pool, serves every method, attacker
 and metric, so differences are paired and the maximum over attackers can be taken inside each resample.
 
-Intervals are percentiles of the resampled figures. They say nothing of the spread over training seeds.
+Figures within [0, 1] get `unit_interval`, others (differences, Reduction, errors in years) the percentiles of
+`interval`. Neither says anything of the spread over training seeds.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, logit
 from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from bench.errors import InputError, MetricError
 from bench.metrics.privacy import check_predictions, leak, one_vs_rest
@@ -162,11 +165,7 @@ def interval(samples: ArrayLike, level: float = LEVEL) -> Interval:
     on one or two identities): the interval of the rest would be of a different quantity.
     """
     found = np.asarray(samples, dtype=np.float64)
-    lost = int(np.isnan(found).sum())
-    if lost > MAX_UNDEFINED * len(found):
-        raise MetricError(
-            f"undefined in {lost} of {len(found)} resamples: too few identities of a class for an interval"
-        )
+    lost = _count_undefined(found)
     low, high = np.nanpercentile(found, [50 * (1 - level), 50 * (1 + level)])
     return Interval(float(low), float(high), lost)
 
@@ -202,15 +201,35 @@ def wilson(successes: float, trials: float, level: float = LEVEL) -> Interval:
     return Interval(float(max(0.0, centre - half)), float(min(1.0, centre + half)))
 
 
-def rate_interval(samples: ArrayLike, n_identities: int, level: float = LEVEL) -> Interval:
-    """Interval of a rate in [0, 1]; at the edge, where every resample says 0 (or 1), Wilson's.
+def unit_interval(value: float, samples: ArrayLike, n_identities: int, level: float = LEVEL) -> Interval:
+    """Interval within [0, 1] of an accuracy, AUC, EER, TMR or FMR: logit scale, spread from the resamples.
 
-    There resampling cannot vary and would claim certainty. Identities, not photos, count as trials.
+    value: the figure itself. samples: (B,). Percentiles of a figure near 0 or 1 lean towards that end: with
+    100 identities of eight photos they covered an AUC of .98 in 88 % and a balanced accuracy of .93 in 92 %
+    of simulations, this form in 91 % and 94 %; at .5 to .86 both cover 92 to 97 %, this one 93.5 to 97 %.
+    Student's t with n_identities - 1 degrees of freedom. At exactly 0 or 1 resampling cannot vary, and
+    Wilson's interval is given, with identities, not photos, as trials. Raises MetricError as `interval`.
     """
-    ends = interval(samples, level)
-    if ends.low == ends.high and ends.low in (0.0, 1.0):
-        return wilson(ends.low * n_identities, n_identities, level)
-    return ends
+    if not 0 <= value <= 1:
+        raise InputError(f"the figure must lie in [0, 1], got {value}")
+    found = np.asarray(samples, dtype=np.float64)
+    lost = _count_undefined(found)
+    if value in (0.0, 1.0):
+        ends = wilson(value * n_identities, n_identities, level)
+        return Interval(ends.low, ends.high, lost)
+    spread = float(np.nanstd(found)) / (value * (1 - value))
+    half = float(student_t.ppf(0.5 * (1 + level), n_identities - 1)) * spread
+    low, high = expit(logit(value) + np.array([-half, half]))
+    return Interval(float(low), float(high), lost)
+
+
+def _count_undefined(samples: Float) -> int:
+    lost = int(np.isnan(samples).sum())
+    if lost > MAX_UNDEFINED * len(samples):
+        raise MetricError(
+            f"undefined in {lost} of {len(samples)} resamples: too few identities of a class for an interval"
+        )
+    return lost
 
 
 def _codes(draw: IdentityDraw, identities: ArrayLike, n: int) -> Int:

@@ -24,6 +24,7 @@ from bench.metrics.pairs import (
     pairs_between,
     pairs_listed,
     pairs_within,
+    threshold_cells,
     to_cells,
     to_scores,
 )
@@ -110,7 +111,7 @@ class Comparison:
         return int(self.non_mated.sum())
 
     def fmr(self, threshold: float) -> float:
-        """Share of non-mated scores >= threshold: for a threshold fixed elsewhere, e.g. on originals."""
+        """Share of non-mated scores >= threshold, rounded as scores are; e.g. one fixed on originals."""
         return self._at_or_above(self._non_mated_above, threshold, self.n_non_mated, "non-mated")
 
     def tmr(self, threshold: float) -> float:
@@ -145,8 +146,8 @@ class Comparison:
         # k / n is correctly rounded, so a target such as 0.001 admits exactly 0.001 n false matches.
         places = np.searchsorted(-(self._non_mated_above / n), -np.asarray(targets), side="left")
         # Scores live on a grid: one step above the highest score that has to be refused is the smallest.
-        refused = self._levels[np.maximum(places - 1, 0)]
-        return np.where(places == 0, self._levels[0], refused + 1 / SCALE)
+        cells = np.where(places == 0, self._cells[0], self._cells[np.maximum(places - 1, 0)] + 1)
+        return (cells - SCALE) / SCALE
 
     def auc(self) -> float:
         """P(mated > non-mated) + P(tie) / 2, in [0, 1]."""
@@ -166,7 +167,7 @@ class Comparison:
         """The ROC on the fixed grid `CURVE_FMR`, small enough to store for every cell."""
         decided = CURVE_FMR * self._some(self.n_non_mated, "non-mated") >= 1 - 1e-9
         thresholds = np.where(decided, self.thresholds_at(CURVE_FMR), np.nan)
-        places = np.searchsorted(self._levels, thresholds)
+        places = np.searchsorted(self._cells, threshold_cells(np.where(decided, thresholds, 0.0)))
         fmr = np.where(decided, self._non_mated_above[places] / self.n_non_mated, np.nan)
         tmr = np.where(decided, self._mated_above[places] / self._some(self.n_mated, "mated"), np.nan)
         return Curve(CURVE_FMR, fmr, tmr, thresholds)
@@ -178,22 +179,24 @@ class Comparison:
         TMR at any FMR keep their values; rates at a threshold keep theirs at the thresholds `keep` (pass
         those of the operating points).
         """
+        if not len(self.scores):
+            return self
         is_mated = self.mated > 0
         starts = is_mated | np.append(True, is_mated[:-1])
-        bounds = np.searchsorted(self._levels, np.asarray(keep, dtype=np.float64), side="left")
+        bounds = np.searchsorted(self._cells, threshold_cells(keep), side="left")
         starts[bounds[bounds < len(starts)]] = True
         first = np.flatnonzero(starts)
         last = np.append(first[1:], len(starts)) - 1
         return replace(
             self,
             scores=self.scores[last],
-            mated=np.add.reduceat(self.mated, first) if len(first) else self.mated,
-            non_mated=np.add.reduceat(self.non_mated, first) if len(first) else self.non_mated,
+            mated=np.add.reduceat(self.mated, first),
+            non_mated=np.add.reduceat(self.non_mated, first),
         )
 
     @cached_property
-    def _levels(self) -> Float:
-        return self.scores.astype(np.float64)
+    def _cells(self) -> Int:
+        return threshold_cells(self.scores)
 
     @cached_property
     def _mated_above(self) -> Int:
@@ -206,7 +209,7 @@ class Comparison:
     def _at_or_above(self, above: Int, threshold: float, n: int, kind: str) -> float:
         if np.isnan(threshold):
             raise InputError("the threshold is not a number")
-        place = np.searchsorted(self._levels, threshold, side="left")
+        place = np.searchsorted(self._cells, threshold_cells(threshold), side="left")
         return float(above[place] / self._some(n, kind))
 
     def _some(self, n: int, kind: str) -> int:

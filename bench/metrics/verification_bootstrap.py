@@ -17,15 +17,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import InputError
+from bench.errors import InputError, MetricError
 from bench.metrics.pairs import (
     CELLS,
-    SCALE,
     AllPairs,
     ListedPairs,
     cell_of,
     row_runs,
     score_tiles,
+    threshold_cells,
 )
 from bench.metrics.uncertainty import IdentityDraw
 from bench.metrics.verification import Comparison
@@ -84,8 +84,8 @@ class ResampledRates:
     def at_threshold(self, threshold: float) -> tuple[Float, Float]:
         """FMR and TMR at a threshold taken as given, in each resample, (B,) each (policy `fixed`)."""
         point = self.comparison.at_threshold(threshold)
-        place = int(np.searchsorted(self.cells, _first_cell(threshold)))
-        if self.cells[place] != _first_cell(threshold):
+        place = int(np.searchsorted(self.cells, threshold_cells(threshold)))
+        if self.cells[place] != threshold_cells(threshold):
             raise InputError(
                 f"threshold {threshold:g} is not on the grid; give it to identity_counts in `thresholds`"
             )
@@ -104,8 +104,11 @@ def identity_counts(
     """Count comparisons by identity on a grid of about `points` thresholds chosen from `comparison`.
 
     pairs: what `comparison` was counted from; their scores are computed once more. thresholds: float (X,),
-    added to the grid for `ResampledRates.at_threshold`. Takes I x points x 16 bytes.
+    added to the grid for `ResampledRates.at_threshold`. Takes I x points x 16 bytes. Raises MetricError when
+    mated or non-mated comparisons are missing.
     """
+    if not (comparison.n_mated and comparison.n_non_mated):
+        raise MetricError("an interval needs mated and non-mated comparisons")
     grid = _grid(comparison, points, np.asarray(thresholds, dtype=np.float64))
     bins = (np.searchsorted(grid, np.arange(CELLS), side="right") - 1).astype(np.uint16)
     names = np.union1d(pairs.reference_ids, pairs.probe_ids)
@@ -145,13 +148,7 @@ def _grid(comparison: Comparison, points: int, extra: Float) -> Int:
     mated = np.repeat(comparison.scores, comparison.mated)
     levels = np.quantile(mated, np.linspace(0, 1, points // 4), method="inverted_cdf")
     chosen = np.concatenate([comparison.thresholds_at(targets), levels, extra])
-    return np.union1d(_first_cell(chosen), [0, CELLS])
-
-
-def _first_cell(threshold: ArrayLike) -> Int:
-    """The lowest cell whose score is >= threshold, within [0, CELLS]."""
-    steps = np.ceil(np.asarray(threshold, dtype=np.float64) * SCALE) + SCALE
-    return np.clip(steps, 0, CELLS).astype(np.int64)
+    return np.union1d(threshold_cells(chosen), [0, CELLS])
 
 
 @njit(nogil=True, cache=True)

@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 
 CURVE_COLUMNS = ("method", "variant", "matcher", "condition", "fmr", "tmr")
 
-_FINEST = 256
+SMALLEST_FMR = 1e-4
+"""Curves are drawn from the smallest operating point of the tables; below it few comparisons decide."""
+
+_GRID = 256
 
 
 class Band(NamedTuple):
     """One method under one matcher: TMR at each FMR, smallest and largest over its variants.
 
-    outputs: number of variants. fmr: (G,) increasing, in (0, 1]. low, high: (G,), NaN below the smallest FMR
-    that a curve resolves.
+    outputs: number of variants. fmr: (G,) increasing, `SMALLEST_FMR` or more. low, high: (G,), NaN below the
+    smallest FMR that a curve resolves.
     """
 
     matcher: str
@@ -64,19 +67,19 @@ def roc_bands(curves: pd.DataFrame, condition: str) -> list[Band]:
     Between two points of a curve the lower FMR's TMR holds ("at most" rule), so nothing is interpolated
     upwards. The control `original` protects nothing and stands with its own curve under every condition.
     """
-    own = (curves["method"] == ORIGINAL) & (curves["condition"] == ORIGINAL_ORIGINAL)
-    given = curves[(curves["condition"] == condition) & (curves["fmr"] > 0)]
+    given = curves[curves["condition"] == condition]
     if not (given["method"] == ORIGINAL).any():
         import pandas as pd
 
-        given = pd.concat([given, curves[own & (curves["fmr"] > 0)]])
-    return list(_bands(given)) if len(given) else []
+        own = (curves["method"] == ORIGINAL) & (curves["condition"] == ORIGINAL_ORIGINAL)
+        given = pd.concat([given, curves[own]])
+    return list(_bands(given)) if (given["fmr"] >= SMALLEST_FMR).any() else []
 
 
 def _bands(curves: pd.DataFrame) -> Iterator[Band]:
-    grid = np.unique(curves["fmr"].to_numpy(np.float64))
-    if len(grid) > _FINEST:
-        grid = np.geomspace(grid[0], grid[-1], _FINEST)
+    grid = np.unique(np.maximum(curves["fmr"].to_numpy(np.float64), SMALLEST_FMR))
+    if len(grid) > _GRID:
+        grid = np.geomspace(grid[0], grid[-1], _GRID)
     for (matcher, method), group in curves.groupby(["matcher", "method"], sort=True):
         stack = np.stack([_at_most(c, grid) for _, c in group.groupby("variant", sort=True)])
         seen = np.isfinite(stack).any(axis=0)

@@ -64,7 +64,7 @@ def _numbered(names: Iterable[str]) -> Iterable[tuple[int, str]]:
 def slug(text: str) -> str:
     """A name for files and anchors in ASCII letters, digits and `_-.`; a digest tells changed names apart."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._")[:60]
-    if plain == text:
+    if plain and plain == text:
         return plain
     return f"{plain or 'x'}-{sha256(text.encode()).hexdigest()[:6]}"
 

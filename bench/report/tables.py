@@ -6,8 +6,6 @@ first, then the smaller leak, then the higher TMR, then the name. Lines without 
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -519,6 +517,9 @@ def sorted_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values(list(rows.columns), kind="stable", na_position="first", ignore_index=True)
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
 def csv_text(table: pd.DataFrame, *, digits: int | None = 6) -> str:
     """The table as CSV: header, no index, `\\n` line ends, `digits` significant digits (None: exact).
 
@@ -527,24 +528,22 @@ def csv_text(table: pd.DataFrame, *, digits: int | None = 6) -> str:
     """
     import pandas as pd
 
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([_cell(c, digits) for c in table.columns])
     columns = []
     for name in table.columns:
-        column = table[name]
-        absent = pd.isna(column).to_numpy()
-        columns.append(["" if a else _cell(v, digits) for v, a in zip(column.tolist(), absent, strict=True)])
-    writer.writerows(zip(*columns, strict=True))
-    return buffer.getvalue()
+        absent = pd.isna(table[name]).to_numpy()
+        values = zip(table[name].tolist(), absent, strict=True)
+        columns.append([_cell(str(name), digits), *("" if a else _cell(v, digits) for v, a in values)])
+    return "".join(",".join(cells) + "\n" for cells in zip(*columns, strict=True))
 
 
 def _cell(value: Any, digits: int | None) -> str:
     if isinstance(value, float):
         return "0" if value == 0 else repr(value) if digits is None else f"{value:.{digits}g}"
-    text = str(value)
-    risky = isinstance(value, str) and text.startswith(("=", "+", "-", "@", "\t", "\r"))
-    return f"'{text}" if risky else text
+    if not isinstance(value, str):
+        return str(value)
+    text = f"'{value}" if value.startswith(_FORMULA) else value
+    # The csv module leaves a lone carriage return bare, which readers take for the end of a line.
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\r\n') else text
 
 
 def write_csv(table: pd.DataFrame, path: Path, *, digits: int | None = 6) -> Path:

@@ -110,10 +110,12 @@ class Verdict(NamedTuple):
 
 
 class PlaneView(NamedTuple):
+    """wide, narrow: the plane on a desk and on a phone; None where no line has both figures."""
+
     name: str
     dims: tuple[str, ...]
-    wide: Plane
-    narrow: Plane
+    wide: Plane | None
+    narrow: Plane | None
 
 
 class Notice(NamedTuple):
@@ -169,10 +171,12 @@ def _telling(board: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _values(board: pd.DataFrame, key: str) -> list[str]:
-    """What a filter offers, the value of most method lines first."""
-    counts = board.loc[board["role"] == "method", key].value_counts()
+    """What a filter offers, the value with most figures first, those of methods before those of controls."""
+    measured = board[board["leak"].notna()]
+    ours = measured.loc[measured["role"] == "method", key].value_counts()
+    every = measured[key].value_counts()
     known = [str(v) for v in board[key].dropna().unique()]
-    return sorted(known, key=lambda v: (-int(counts.get(v, 0)), v))
+    return sorted(known, key=lambda v: (-int(ours.get(v, 0)), -int(every.get(v, 0)), v))
 
 
 def _tones(board: pd.DataFrame, rows: pd.DataFrame, looks: Mapping[str, Look]) -> dict[str, Tone]:
@@ -347,11 +351,11 @@ def _planes(
 ) -> list[PlaneView]:
     found = []
     for name, group in groups(board):
-        if group[["leak", "tmr"]].notna().all(axis=1).any():
-            first = group.iloc[0]
-            here = tuple("" if _absent(first[k]) else str(first[k]) for k in dims)
-            wide, narrow = (plane_chart(group, said, looks, *size) for size in (WIDE, NARROW))
-            found.append(PlaneView(name, here, wide, narrow))
+        first = group.iloc[0]
+        here = tuple("" if _absent(first[k]) else str(first[k]) for k in dims)
+        drawn = group[["leak", "tmr"]].notna().all(axis=1).any()
+        wide, narrow = (plane_chart(group, said, looks, *s) if drawn else None for s in (WIDE, NARROW))
+        found.append(PlaneView(name, here, wide, narrow))
     return found
 
 

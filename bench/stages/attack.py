@@ -7,10 +7,11 @@ import numpy as np
 from bench import discover
 from bench.cells import Job
 from bench.components.attacker import Attacker
+from bench.stages.distinct import distinct, distinct_faces
 from bench.stages.protect import protected_faces
 from bench.store import Artefact
 
-VERSION = 1
+VERSION = 2
 
 
 def run(job: Job) -> Artefact:
@@ -25,14 +26,16 @@ def run(job: Job) -> Artefact:
     if "embeddings" in job.cell.inputs:
         vectors = job.artefact("embeddings").arrays["vectors"]
         rows = np.isfinite(vectors).all(axis=1)
-        found = attacker.scores(vectors[rows], job.context)
+        first, inverse = distinct([vectors[rows]])
+        found = attacker.scores(vectors[rows][first], job.context)
     else:
         rows = ~failed
-        found = attacker.scores(faces.take(rows), job.context)
+        some, inverse = distinct_faces(faces.take(rows), aligned=attacker.pretrained is not None)
+        found = attacker.scores(some, job.context)
     arrays = {}
     for name, values in found.items():
         arrays[f"scores:{name}"] = np.full((len(faces), values.shape[1]), np.nan, np.float32)
-        arrays[f"scores:{name}"][rows] = values
+        arrays[f"scores:{name}"][rows] = values[inverse]
     return Artefact(arrays, {"images": len(faces), "lost": int((~rows).sum())})
 
 

@@ -7,11 +7,12 @@ import numpy as np
 from bench import discover
 from bench.cells import Job
 from bench.components.matcher import Matcher
+from bench.stages.distinct import distinct_faces
 from bench.stages.faces import faces_of
 from bench.stages.protect import protected_faces
 from bench.store import Artefact
 
-VERSION = 1
+VERSION = 2
 
 
 def run(job: Job) -> Artefact:
@@ -26,9 +27,10 @@ def run(job: Job) -> Artefact:
     else:
         faces = faces_of(job, "faces")
         failed = np.zeros(len(faces), bool)
-    found = matcher.embed(faces.take(~failed), job.context)
+    some, inverse = distinct_faces(faces.take(~failed), aligned=matcher.pretrained is not None)
+    found = matcher.embed(some, job.context)
     vectors = np.full((len(faces), found.shape[1]), np.nan, np.float32)
-    vectors[~failed] = found
+    vectors[~failed] = found[inverse]
     lost = int(np.isnan(vectors[:, 0]).sum())
     return Artefact({"vectors": vectors}, {"images": len(faces), "lost": lost})
 

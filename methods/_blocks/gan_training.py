@@ -13,7 +13,7 @@ from bench.api import Auxiliaries
 from methods._blocks.critic import gradient_penalty, wasserstein_loss
 from methods._blocks.labels import LabelCode, target_labels
 from methods._blocks.networks import Critic, TranslationGenerator
-from methods._blocks.opponents import Opponents, matching_loss
+from methods._blocks.opponents import Opponents, kept_loss, matching_loss
 from methods._blocks.training import Batch, Task
 
 
@@ -45,7 +45,9 @@ class GanTask(Task):
             "generator": torch.optim.Adam(generator.parameters(), lr=s["rate"], betas=betas),
             "critic": torch.optim.Adam(self.critic.parameters(), lr=s["critic_rate"], betas=betas),
         }
-        self.opponents = Opponents(auxiliaries, confidence=s["confidence"], viewed=s["viewed"])
+        self.opponents = Opponents(
+            auxiliaries, confidence=s["confidence"], viewed=s["viewed"], in_turn=s["in_turn"]
+        )
 
     def step(self, number: int, batch: Batch) -> Mapping[str, Tensor]:
         images = batch.images * 2 - 1
@@ -53,7 +55,7 @@ class GanTask(Task):
         target = self._targets(source, batch)
         losses = self._critic_step(images, source, target, batch)
         if (number + 1) % self.settings["critic_steps"] == 0:
-            losses |= self._generator_step(images, source, target, batch)
+            losses |= self._generator_step(images, source, target, number, batch)
         return losses
 
     def _targets(self, source: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
@@ -82,7 +84,12 @@ class GanTask(Task):
         return losses
 
     def _generator_step(
-        self, images: Tensor, source: Mapping[str, Tensor], target: Mapping[str, Tensor], batch: Batch
+        self,
+        images: Tensor,
+        source: Mapping[str, Tensor],
+        target: Mapping[str, Tensor],
+        number: int,
+        batch: Batch,
     ) -> dict[str, Tensor]:
         fake = self.generator(images, self.code.encode(target))
         scores, logits = self.critic(fake)
@@ -92,7 +99,7 @@ class GanTask(Task):
             losses["rec"] = l1_loss(back, images)
         if self.settings["lambda_pixel"]:
             losses["pixel"] = l1_loss(fake, images)
-        losses |= self._opposed(fake / 2 + 0.5, target, batch)
+        losses |= self._opposed(fake / 2 + 0.5, target, number, batch)
         total = losses["adversarial"]
         for name, value in losses.items():
             if name != "adversarial":
@@ -100,18 +107,24 @@ class GanTask(Task):
         self._descend("generator", total)
         return losses
 
-    def _opposed(self, shown: Tensor, target: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    def _opposed(
+        self, shown: Tensor, target: Mapping[str, Tensor], number: int, batch: Batch
+    ) -> dict[str, Tensor]:
         """Losses of the auxiliaries for images in [0, 1]."""
-        s, losses = self.settings, {}
+        s = self.settings
+        losses: dict[str, Tensor] = {}
         if s["lambda_match"]:
             with torch.no_grad():
                 reference = self.opponents.embedding(batch.images)
             losses["match"] = matching_loss(self.opponents.embedding(shown), reference)
-        if s["lambda_classifiers"]:
-            losses["classifiers"] = self.opponents.attributes(shown, target, batch.generator)
-        if s["lambda_kept"]:
-            hidden = frozenset(self.code.classes)
-            losses["kept"] = self.opponents.kept(shown, batch.images, hidden, batch.generator)
+        if s["lambda_classifiers"] or s["lambda_kept"]:
+            # The generator's own count, or critic steps would leave out some classifiers' turns.
+            turn = number // s["critic_steps"]
+            looks = self.opponents.look(shown, turn, batch.generator)
+            losses["classifiers"] = self.opponents.towards(looks, target)
+            if s["lambda_kept"]:
+                before = self.opponents.look_at_originals(batch.images, turn)
+                losses["kept"] = kept_loss(looks, before, frozenset(self.code.classes))
         return losses
 
     def _descend(self, name: str, loss: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -17,54 +17,54 @@ VIEW = Augment(
 """Small random changes before a classifier looks: what only one exact pixel grid shows fools nobody else."""
 
 
+Looks = Sequence[Mapping[str, Tensor]]
+"""What each classifier says: {attribute: logits (N, K)}."""
+
+
 class Opponents:
     """The frozen auxiliaries as losses. Images are float32 (N, 3, H, W) in [0, 1].
 
     confidence: probability that a classifier should give the target class. 1 is the papers'
         cross-entropy; less stops the generator from overdoing it, which would flip unseen attackers
         instead of confusing them.
-    viewed: show the classifiers `VIEW`s of the images instead of the images.
+    viewed: show the classifiers `VIEW`s of the generated images instead of the images.
+    in_turn: ask one classifier a step, each in its turn, instead of all: the same mean loss, more steps.
     """
 
-    def __init__(self, auxiliaries: Auxiliaries, *, confidence: float = 1.0, viewed: bool = False) -> None:
+    def __init__(
+        self,
+        auxiliaries: Auxiliaries,
+        *,
+        confidence: float = 1.0,
+        viewed: bool = False,
+        in_turn: bool = False,
+    ) -> None:
         self._auxiliaries = auxiliaries
         self._confidence = confidence
         self._view = VIEW if viewed else None
+        self._in_turn = in_turn
 
-    def attributes(self, images: Tensor, targets: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
+    def look(self, images: Tensor, step: int, generator: torch.Generator) -> Looks:
+        """What the classifiers whose turn it is in `step` say of generated images, with gradients."""
+        seen = images if self._view is None else self._view(images, generator)
+        return [classify(seen) for classify in self._asked(step)]
+
+    def look_at_originals(self, images: Tensor, step: int) -> Looks:
+        """What the same classifiers say of the originals, plain and without gradients."""
+        with torch.no_grad():
+            return [classify(images) for classify in self._asked(step)]
+
+    def towards(self, looks: Looks, targets: Mapping[str, Tensor]) -> Tensor:
         """Cross-entropy to `targets` (int64 (N,), -1: left out): sum of attributes, mean of classifiers."""
-        seen = self._seen(images, generator)
-        losses = [self._towards(classify(seen), targets) for classify in self._auxiliaries.classifiers]
-        return torch.stack(losses).mean()
-
-    def kept(
-        self, images: Tensor, originals: Tensor, but: frozenset[str], generator: torch.Generator
-    ) -> Tensor:
-        """KL divergence of the attributes other than `but` from what the classifiers say of the originals."""
-        seen = self._seen(images, generator)
-        losses = []
-        for classify in self._auxiliaries.classifiers:
-            with torch.no_grad():
-                before = classify(originals)
-            after = classify(seen)
-            losses += [
-                kl_div(
-                    log_softmax(after[a], 1),
-                    log_softmax(before[a], 1),
-                    log_target=True,
-                    reduction="batchmean",
-                )
-                for a in after
-                if a not in but
-            ]
-        return torch.stack(losses).mean() if losses else images.new_zeros(())
+        return torch.stack([self._towards(logits, targets) for logits in looks]).mean()
 
     def embedding(self, images: Tensor) -> Tensor:
         """Unit embeddings (N, D) of the auxiliary matcher."""
         return self._auxiliaries.matcher(images)
 
-    def _seen(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        return images if self._view is None else self._view(images, generator)
+    def _asked(self, step: int) -> Sequence[Callable[[Tensor], Mapping[str, Tensor]]]:
+        everyone = self._auxiliaries.classifiers
+        return [everyone[step % len(everyone)]] if self._in_turn else everyone
 
     def _towards(self, logits: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
         total = torch.zeros((), device=next(iter(logits.values())).device)
@@ -77,6 +77,17 @@ class Opponents:
             smoothing = (1 - self._confidence) * classes / (classes - 1)
             total = total + cross_entropy(logits[name][known], target[known], label_smoothing=smoothing)
         return total
+
+
+def kept_loss(looks: Looks, before: Looks, but: frozenset[str]) -> Tensor:
+    """KL divergence of what is said of attributes other than `but` from what was said `before`; mean of all."""
+    losses = [
+        kl_div(log_softmax(after[a], 1), log_softmax(said[a], 1), log_target=True, reduction="batchmean")
+        for after, said in zip(looks, before, strict=True)
+        for a in after
+        if a not in but
+    ]
+    return torch.stack(losses).mean() if losses else next(iter(looks[0].values())).new_zeros(())
 
 
 def matching_loss(embeddings: Tensor, references: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy, l1_loss
 
 from bench.api import Auxiliaries
 from methods._blocks.images import luma
-from methods._blocks.opponents import Opponents, matching_loss
+from methods._blocks.opponents import Opponents, kept_loss, matching_loss
 from methods._blocks.san_autoencoder import SanAutoencoder
 from methods._blocks.training import Batch, Task
 
@@ -37,14 +37,19 @@ class SanTask(Task):
         self.optimisers = {"adam": torch.optim.Adam(network.parameters(), lr=settings["rate"])}
         self.prototypes = prototypes
         self.settings = settings
-        self.opponents = Opponents(auxiliaries, confidence=settings["confidence"], viewed=settings["viewed"])
+        self.opponents = Opponents(
+            auxiliaries,
+            confidence=settings["confidence"],
+            viewed=settings["viewed"],
+            in_turn=settings["in_turn"],
+        )
 
     def step(self, number: int, batch: Batch) -> Mapping[str, Tensor]:
         known = batch.labels["gender"] >= 0
         if not bool(known.any()):
             return {}
         images, gender = batch.images[known], batch.labels["gender"][known]
-        losses = self.losses(images, gender, batch.generator, matching=self._matching(number))
+        losses = self.losses(images, gender, number, batch.generator)
         s = self.settings
         total = s["lambda_pixel"] * losses["pixel"] + s["lambda_gender"] * losses["gender"]
         if "match" in losses:
@@ -57,9 +62,9 @@ class SanTask(Task):
         return losses
 
     def losses(
-        self, images: Tensor, gender: Tensor, generator: torch.Generator, *, matching: bool = True
+        self, images: Tensor, gender: Tensor, number: int, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """`pixel`, `gender`, and where they are asked for `match` and `kept`.
+        """`pixel`, `gender`, and where they are asked for `match` and `kept`, in step `number`.
 
         images: (N, 3, S, S) in [0, 1]; gender: int64 (N,), 0 or 1.
         """
@@ -70,15 +75,17 @@ class SanTask(Task):
         opposite = self.network.combine(maps, self.prototypes[1 - gender], grey)
         shown = torch.cat([same, opposite]).expand(-1, 3, -1, -1)
         wanted = {"gender": torch.cat([gender, 1 - gender])}
+        looks = self.opponents.look(shown, number, generator)
         losses = {
             "pixel": self._pixel(same, grey),
             # The paper adds the losses of the two outputs; the mean over both is half of that.
-            "gender": 2 * self.opponents.attributes(shown, wanted, generator),
+            "gender": 2 * self.opponents.towards(looks, wanted),
         }
-        if matching:
+        if self._matching(number):
             losses["match"] = self._match(shown[: len(images)], shown[len(images) :], images)
         if self.settings["lambda_kept"]:
-            losses["kept"] = self.opponents.kept(shown[len(images) :], images, _HIDDEN, generator)
+            before = self.opponents.look_at_originals(torch.cat([images, images]), number)
+            losses["kept"] = kept_loss(looks, before, _HIDDEN)
         return losses
 
     def _matching(self, number: int) -> bool:

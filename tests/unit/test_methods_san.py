@@ -167,12 +167,12 @@ def test_a_few_steps_lower_the_losses(matching_on: str, pixel_loss: str) -> None
     task = SanTask(network, to_tensor(mean_faces(faces, 32)[0]), TinyAuxiliaries(), settings)
     images, gender = to_tensor(faces.images), torch.from_numpy(faces.labels["gender"]).long()
     generator = torch.Generator().manual_seed(0)
-    before = task.losses(images, gender, generator)
+    before = task.losses(images, gender, 0, generator)
     from methods._blocks.training import Batch
 
     for step in range(15):
         task.step(step, Batch(images, {"gender": gender}, generator))
-    after = task.losses(images, gender, generator)
+    after = task.losses(images, gender, 15, generator)
     assert after["gender"] < before["gender"]
     assert torch.isfinite(after["match"])
 

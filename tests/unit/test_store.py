@@ -9,7 +9,8 @@ KEY = digest("some work")
 
 
 def _artefact() -> Artefact:
-    return Artefact({"x": np.arange(6, dtype=np.float32).reshape(2, 3)}, {"name": "é", "n": 2})
+    arrays = {"x": np.arange(6, dtype=np.float32).reshape(2, 3), "steps": np.array(7)}
+    return Artefact(arrays, {"name": "é", "n": 2})
 
 
 def test_what_was_saved_is_loaded(tmp_path):
@@ -19,6 +20,7 @@ def test_what_was_saved_is_loaded(tmp_path):
     found = store.load(KEY)
     assert store.has(KEY)
     np.testing.assert_array_equal(found.arrays["x"], _artefact().arrays["x"])
+    assert found.arrays["steps"].shape == ()
     assert found.facts == {"name": "é", "n": 2}
     assert store.card(KEY)["provenance"] == {"seconds": 1.5}
 

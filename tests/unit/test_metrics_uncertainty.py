@@ -1,0 +1,243 @@
+"""Resampling against repeated rows, coverage by simulation, and the odd cases of intervals."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest, norm
+
+from bench.errors import InputError, MetricError
+from bench.metrics import privacy
+from bench.metrics.uncertainty import (
+    ResampledRoc,
+    identity_weights,
+    interval,
+    leak_interval,
+    paired_difference,
+    resampled_accuracy,
+    resampled_balanced_accuracy,
+    resampled_mean,
+    resampled_reduction,
+    resampled_roc,
+    unit_interval,
+    wilson,
+    worst_case,
+)
+
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=40)
+PHOTOS = 8
+
+
+def repeated(draw, identities, figure, *columns):
+    """The figure of every resample from rows that are really repeated; None where it has no value."""
+    found = []
+    for weights in draw.weights:
+        rows = np.repeat(np.arange(len(identities)), weights[np.searchsorted(draw.identities, identities)])
+        try:
+            found.append(figure(*(column[rows] for column in columns)))
+        except MetricError:
+            found.append(np.nan)
+    return np.array(found)
+
+
+def some_samples(seed, n_classes=2, n=120, n_identities=15):
+    rng = np.random.default_rng(seed)
+    identities = rng.integers(0, n_identities, n) * 11
+    labels = rng.integers(0, n_classes, n)
+    scores = np.round(rng.standard_normal((n, n_classes)) + 0.7 * np.eye(n_classes)[labels], 1)
+    return identities, labels, scores
+
+
+def test_a_draw_depends_on_the_identities_and_the_seed_only():
+    ids = np.array([5, 5, 9, -2, 9, 40])
+    draw = identity_weights(ids, resamples=50, seed=3)
+    again = identity_weights(ids[::-1].repeat(3), resamples=50, seed=3)
+    assert draw.identities.tolist() == [-2, 5, 9, 40]
+    assert np.array_equal(draw.weights, again.weights)
+    assert (draw.weights.sum(axis=1) == 4).all()
+    assert not np.array_equal(draw.weights, identity_weights(ids, resamples=50, seed=4).weights)
+    assert draw.codes([9, -2, 40]).tolist() == [2, 0, 3]
+    for unknown in (6, 41, -3):
+        with pytest.raises(InputError, match=f"identity {unknown} "):
+            draw.codes([5, unknown])
+    with pytest.raises(MetricError, match="at least two"):
+        identity_weights([7, 7, 7])
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_resampled_figures_are_those_of_repeated_rows(n_classes):
+    identities, labels, scores = some_samples(0, n_classes)
+    draw = identity_weights(identities, resamples=40, seed=1)
+    predictions = privacy.decide(scores)
+    roc = resampled_roc(draw, identities, labels, scores)
+    for found, figure, column in (
+        (roc.auc, privacy.auc, scores),
+        (roc.eer, privacy.eer, scores),
+        (roc.leak, privacy.attribute_leak, scores),
+        (resampled_accuracy(draw, identities, labels, predictions), privacy.accuracy, predictions),
+        (
+            resampled_balanced_accuracy(draw, identities, labels, predictions),
+            privacy.balanced_accuracy,
+            predictions,
+        ),
+    ):
+        np.testing.assert_allclose(found, repeated(draw, identities, figure, labels, column), atol=1e-12)
+
+
+@PROPERTY
+@given(st.integers(0, 100_000), st.integers(1, 4))
+def test_resampled_auc_and_eer_hold_with_ties_and_absent_classes(seed, levels):
+    rng = np.random.default_rng(seed)
+    identities, labels = np.arange(12) // 2, np.repeat(rng.permutation([0, 1, 1, 1, 1, 1]), 2)
+    scores = rng.integers(0, levels, 12).astype(float)
+    draw = identity_weights(identities, resamples=30, seed=seed)
+    roc = resampled_roc(draw, identities, labels, scores)
+    expected = repeated(draw, identities, privacy.auc, labels, scores)
+    assert np.isnan(expected).any()
+    np.testing.assert_allclose(roc.auc, expected, atol=1e-12)
+    np.testing.assert_allclose(roc.eer, repeated(draw, identities, privacy.eer, labels, scores), atol=1e-12)
+
+
+def test_figures_of_fewer_identities_use_the_same_draw():
+    identities, labels, scores = some_samples(1)
+    draw = identity_weights(identities, resamples=25)
+    kept = identities != identities[0]
+    found = resampled_roc(draw, identities[kept], labels[kept], scores[kept]).auc
+    expected = repeated(draw, identities[kept], privacy.auc, labels[kept], scores[kept])
+    np.testing.assert_allclose(found, expected)
+
+
+def test_resampled_means_and_reductions():
+    identities, labels, _ = some_samples(2)
+    draw = identity_weights(identities, resamples=30)
+    values = np.random.default_rng(0).standard_normal(len(labels))
+    np.testing.assert_allclose(
+        resampled_mean(draw, identities, values), repeated(draw, identities, np.mean, values), atol=1e-12
+    )
+    assert resampled_reduction([0.9, 0.9, 0.5], [0.9, 0.5, 0.5], 0.5)[:2] == pytest.approx([0, 1])
+    assert np.isnan(resampled_reduction([0.5, 0.4], [0.5, 0.4], 0.5)).all()
+    with pytest.raises(InputError, match="finite"):
+        resampled_mean(draw, identities, np.full(len(labels), np.nan))
+    with pytest.raises(InputError, match="120 identities for 119 samples"):
+        resampled_mean(draw, identities, values[:-1])
+
+
+def test_the_worst_attacker_is_chosen_inside_each_resample():
+    attackers = np.array([[0.1, 0.9, 0.5], [0.8, 0.2, 0.5]])
+    assert worst_case(attackers).tolist() == [0.8, 0.9, 0.5]
+    assert np.isnan(worst_case([[0.1, np.nan], [0.8, 0.2]])[1])
+    with pytest.raises(InputError, match="attackers, resamples"):
+        worst_case([0.1, 0.2])
+
+
+def test_the_worst_leak_reaches_zero_unless_an_attacker_reads_something():
+    rng = np.random.default_rng(0)
+    coins = [ResampledRoc(rng.normal(0.5, 0.02, (1, 500)), np.full((1, 500), 0.5)) for _ in range(5)]
+    reader = ResampledRoc(rng.normal(0.2, 0.02, (1, 500)), np.full((1, 500), 0.5))
+    alone, pooled = leak_interval(coins[:1]), leak_interval(coins)
+    assert alone.low == pooled.low == 0
+    assert pooled.high > alone.high
+    assert leak_interval([reader]).low > 0.4
+    assert leak_interval([*coins, reader]).low == pytest.approx(leak_interval([reader]).low)
+
+
+def test_a_constant_attacker_leaks_nothing_for_certain():
+    identities, labels, _ = some_samples(3)
+    roc = resampled_roc(identity_weights(identities), identities, labels, np.zeros(len(labels)))
+    found = leak_interval([roc])
+    assert (found.low, found.high) == (0, 0)
+
+
+def test_intervals_are_refused_when_a_class_hangs_on_one_identity():
+    samples = np.linspace(0, 1, 100)
+    samples[:5] = np.nan
+    found = interval(samples)
+    assert found.n_undefined == 5
+    assert found.low > samples[5]
+    samples[5] = np.nan
+    for refuse in (lambda: interval(samples), lambda: unit_interval(0.5, samples, 9)):
+        with pytest.raises(MetricError, match="undefined in 6 of 100 resamples"):
+            refuse()
+
+
+def test_paired_differences_cancel_what_two_methods_share():
+    identities, labels, scores = some_samples(4, n=400, n_identities=40)
+    draw = identity_weights(identities)
+    one = resampled_roc(draw, identities, labels, scores).auc
+    other = resampled_roc(draw, identities, labels, np.round(scores + 0.05 * np.eye(2)[labels], 2)).auc
+    paired = paired_difference(other, one)
+    unpaired = interval(np.random.default_rng(0).permutation(other) - one)
+    assert paired.high - paired.low < 0.5 * (unpaired.high - unpaired.low)
+    assert paired_difference(one, one) == interval(np.zeros(1000))
+    with pytest.raises(InputError, match="differ in shape"):
+        paired_difference(one, other[:-1])
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (3, 10), (10, 10), (470, 1000)])
+def test_wilson_equals_scipy(successes, trials):
+    expected = binomtest(successes, trials).proportion_ci(method="wilson")
+    found = wilson(successes, trials)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_wilson_refuses_what_is_no_rate():
+    for successes, trials in ((5, 4), (-1, 4), (0, 0)):
+        with pytest.raises(InputError, match="not a rate"):
+            wilson(successes, trials)
+
+
+def test_a_rate_at_the_edge_is_not_certain():
+    assert unit_interval(1.0, np.ones(100), 50) == wilson(50, 50)
+    assert unit_interval(0.0, np.zeros(100), 50) == wilson(0, 50)
+    near = unit_interval(0.995, np.random.default_rng(0).normal(0.995, 0.004, 500), 50)
+    assert 0.9 < near.low < 0.985
+    assert 0.995 < near.high < 1
+    constant = unit_interval(0.5, np.full(100, 0.5), 50)
+    assert (constant.low, constant.high) == (0.5, 0.5)
+    with pytest.raises(InputError, match="must lie in"):
+        unit_interval(1.2, np.ones(100), 50)
+
+
+def simulated_coverage(n_identities, separation, repetitions, resamples=400):
+    """Share of intervals that hold the truth: AUC, EER and balanced accuracy, by identity; AUC by photo.
+
+    An attacker's score of eight photos of each identity: class, a part shared by the photos (70 % of the
+    variance), noise. The truth is that of the normal model.
+    """
+    rng = np.random.default_rng(7)
+    identities = np.repeat(np.arange(n_identities), PHOTOS)
+    labels = identities % 2
+    truth = norm.cdf(separation / np.sqrt(2)), norm.cdf(-separation / 2), norm.cdf(separation / 2)
+    held = np.zeros(4)
+    for seed in range(repetitions):
+        shared = np.sqrt(0.7) * rng.standard_normal(n_identities)[identities]
+        scores = separation * labels + shared + np.sqrt(0.3) * rng.standard_normal(len(labels))
+        guesses = (scores > separation / 2).astype(int)
+        draw = identity_weights(identities, resamples, seed)
+        roc = resampled_roc(draw, identities, labels, scores)
+        accuracies = resampled_balanced_accuracy(draw, identities, labels, guesses)
+        area = privacy.auc(labels, scores)
+        ends = [
+            unit_interval(area, roc.auc, n_identities),
+            unit_interval(privacy.eer(labels, scores), roc.eer, n_identities),
+            unit_interval(privacy.balanced_accuracy(labels, guesses), accuracies, n_identities),
+        ]
+        photos = np.arange(len(labels))
+        by_photo = resampled_roc(identity_weights(photos, 100, seed), photos, labels, scores).auc
+        ends.append(unit_interval(area, by_photo, len(photos)))
+        held += [e.low <= t <= e.high for e, t in zip(ends, [*truth, truth[0]], strict=True)]
+    return held / repetitions
+
+
+def test_intervals_cover_with_correlated_photos_and_those_by_photo_do_not():
+    *by_identity, by_photo = simulated_coverage(n_identities=80, separation=0.5, repetitions=250)
+    assert all(0.92 <= share <= 0.98 for share in by_identity)  # +- 2 standard errors about .93 to .97
+    assert by_photo < 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("separation", [0.0, 0.5, 1.5])
+def test_95_percent_intervals_cover_93_to_97_percent(separation):
+    *by_identity, by_photo = simulated_coverage(100, separation, repetitions=2000)
+    assert all(0.93 <= share <= 0.97 for share in by_identity)
+    assert by_photo < 0.8
