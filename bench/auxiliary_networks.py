@@ -36,7 +36,7 @@ def plain_trunk(widths: Sequence[int]) -> tuple[nn.Module, int]:
 
 
 def strided_trunk(widths: Sequence[int]) -> tuple[nn.Module, int]:
-    """4x4 convolutions of stride 2 with leaky ReLU, as in DCGAN's discriminator: 64 px -> (N, widths[-1], 4, 4)."""
+    """4x4 convolutions of stride 2 with leaky ReLU, as in DCGAN: 64 px -> (N, widths[3], 4, 4)."""
     layers: list[nn.Module] = []
     channels = 3
     for width in widths:
@@ -85,7 +85,7 @@ class AttributeHeads(nn.Module):
 
 
 class AttributeNetwork(nn.Module):
-    """Images -> {attribute: logits (N, K)}, from the mean over the last map or, if `placed`, from all its cells."""
+    """Images -> {attribute: logits (N, K)}, from the last map: its mean or, if `placed`, all its cells."""
 
     def __init__(
         self,

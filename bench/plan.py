@@ -278,14 +278,16 @@ class _Planner:
 
     def score(self, method: Method, variant: Variant, left: _Baseline, baseline: _Baseline, name: str) -> str:
         names = [a.name for a in self.choice.attributes]
+        # An output that hides nothing (SAN-SM) is a yardstick beside those of its method that do.
+        hidden = variant.obfuscates or type(method).obfuscates
         params = {
             "method": method.id,
             "variant": variant.name,
             "method_role": type(method).role,
             "dataset": self.dataset.id,
             "attributes": attribute_params(self.choice.attributes),
-            "obfuscates": [a for a in variant.obfuscates if a in names],
-            "kept": list(kept(names, variant.obfuscates)),
+            "obfuscates": [a for a in hidden if a in names],
+            "kept": list(kept(names, hidden)),
             "attackers": [u.name for u in self.choice.units],
             "matchers": {m.id: self.choice.seen(m.id) for m in self.choice.matchers},
             "label_source": self.config.label_source,

@@ -1,8 +1,8 @@
 """Equal inputs get equal answers, exactly.
 
-A network's answer for a row depends, in the last bit, on where in which batch the row stood. On images that a
-method made all equal this rounding would be the only difference left, it follows the order of the pool, and an
-AUC would read something out of it. So each distinct row is computed once and its answer copied.
+A network's answer for a row depends, in the last bit, on where in which batch the row stood. On images that
+a method made all equal this rounding would be the only difference left; it follows the order of the pool, and
+an AUC would read something out of it. So each distinct row is computed once and its answer copied.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from bench.faces import Faces
 
 
 def distinct(columns: list[NDArray[Any]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """First row of each distinct content over all `columns` (N, ...), and for each of the N rows which one it is."""
+    """First row of each distinct content over all `columns` (N, ...), and for each of the N rows which one
+    it is."""
     first: dict[bytes, int] = {}
     rows: list[int] = []
     inverse = np.empty(len(columns[0]), np.intp)

@@ -6,12 +6,15 @@ A network that hands its input back stands in for the foreign one, so that none 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 
 from bench import discover
 from bench.components.base import Pretrained
@@ -38,41 +41,24 @@ COLOUR = np.array([200, 60, 10], np.uint8)
 """Red, green, blue."""
 
 
-# -- a network that returns its input, as the bytes of an ONNX file ----------------------------------
+# -- stand-ins ---------------------------------------------------------------------------------------
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def _message(field: int, *parts: bytes | str) -> bytes:
-    content = b"".join(p.encode() if isinstance(p, str) else p for p in parts)
-    return _varint(field << 3 | 2) + _varint(len(content)) + content
-
-
-def _tensor(field: int, name: str) -> bytes:
-    axes = b"".join(_message(1, _message(2, axis)) for axis in ("n", "c", "h", "w"))
-    return _message(field, _message(1, name), _message(2, _message(1, _number(1, 1), _message(2, axes))))
-
-
-def identity_onnx() -> bytes:
-    """ModelProto: IR version 8, operator set 13, one `Identity`, `input` to `output`, float (n, c, h, w)."""
-    node = _message(1, _message(1, "input"), _message(2, "output"), _message(4, "Identity"))
-    graph = _message(7, node, _message(2, "echo"), _tensor(11, "input"), _tensor(12, "output"))
-    return _number(1, 8) + graph + _message(8, _number(2, 13))
+def onnx_bytes(nodes: Sequence[Any], constants: Mapping[str, NDArray[np.float32]] | None = None) -> bytes:
+    """A network of float (n, c, h, w) from `input` to `output`."""
+    ends = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", "c", "h", "w"]) for n in ("input", "output")
+    ]
+    stored = [numpy_helper.from_array(v, k) for k, v in (constants or {}).items()]
+    graph = helper.make_graph(list(nodes), "test", ends[:1], ends[1:], stored)
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 13)])
+    data: bytes = model.SerializeToString()
+    return data
 
 
 @pytest.fixture
 def echo(tmp_path: Path) -> Pretrained:
-    content = identity_onnx()
+    content = onnx_bytes([helper.make_node("Identity", ["input"], ["output"])])
     (tmp_path / "echo.onnx").write_bytes(content)
     return Pretrained("echo.onnx", hashlib.sha256(content).hexdigest(), "none", "this test")
 
@@ -317,3 +303,29 @@ def test_a_file_that_is_no_network(tmp_path: Path) -> None:
     path.write_bytes(b"no protobuf at all")
     with pytest.raises(Unavailable, match=r"onnxruntime cannot read .*net\.onnx"):
         OnnxNetwork(path)(np.zeros((1, 3, 8, 8), np.float32))
+
+
+@pytest.mark.parametrize("kind", ["a slope a channel", "one slope", "slopes that are computed"])
+def test_replacing_prelu_changes_no_answer(kind: str, tmp_path: Path) -> None:
+    """Slopes below 0 and above 1 are among them."""
+    rng = np.random.default_rng(0)
+    slopes = rng.normal(0, 2, (8, 1, 1)).astype(np.float32)
+    constants = {
+        "kernel": rng.normal(0, 1, (8, 3, 3, 3)).astype(np.float32),
+        "last": rng.normal(0, 1, (4, 8, 1, 1)).astype(np.float32),
+        "slopes": slopes[:1].reshape(1) * 3 if kind == "one slope" else slopes,
+    }
+    computed = kind == "slopes that are computed"
+    nodes = [
+        helper.make_node("Conv", ["input", "kernel"], ["a"], pads=[1, 1, 1, 1]),
+        *([helper.make_node("Neg", ["slopes"], ["negated"])] if computed else []),
+        helper.make_node("PRelu", ["a", "negated" if computed else "slopes"], ["b"]),
+        helper.make_node("Conv", ["b", "last"], ["output"]),
+    ]
+    path = tmp_path / "net.onnx"
+    path.write_bytes(onnx_bytes(nodes, constants))
+    batch = rng.normal(0, 1, (5, 3, 16, 16)).astype(np.float32)
+    (expected,) = onnxruntime.InferenceSession(str(path)).run(None, {"input": batch})
+    found = OnnxNetwork(path)(batch)["output"]
+    assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
+    assert np.abs(expected).max() > 1

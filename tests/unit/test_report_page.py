@@ -118,11 +118,8 @@ def test_the_folder_is_complete_and_the_same_for_the_same_rows_in_any_order(
 ) -> None:
     given: dict[str, Any] = {"samples": make_samples(3, size=16), "provenance": make_provenance()}
     written = write_report(tmp_path / "a", rows=few, curves=few_curves, **given)
-    shuffled = {
-        "rows": few.sample(frac=1, random_state=1),
-        "curves": few_curves.sample(frac=1, random_state=2),
-    }
-    write_report(tmp_path / "b", **shuffled, **given)
+    mixed, mixed_curves = few.sample(frac=1, random_state=1), few_curves.sample(frac=1, random_state=2)
+    write_report(tmp_path / "b", rows=mixed, curves=mixed_curves, **given)
     first = contents(tmp_path / "a")
     assert {"leaderboard.csv", "rows.parquet", "rows.csv", "curves.csv", "index.html"} <= set(first)
     assert sorted(str(p.relative_to(tmp_path / "a")) for p in written) == sorted(first)
