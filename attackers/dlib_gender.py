@@ -13,6 +13,7 @@ from bench.pretrained import PretrainedAttacker, log_probabilities, rgb
 class DlibGender(PretrainedAttacker):
     title = "dlib gender"
     paper = "dlib-models, dnn_gender_classifier_v1"
+    reads = "image"
     predicts = ("gender",)
     pretrained = Pretrained(
         file="dlib_gender_v1.onnx",

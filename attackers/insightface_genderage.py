@@ -13,6 +13,7 @@ from bench.pretrained import PretrainedAttacker, rgb
 class InsightFaceGenderAge(PretrainedAttacker):
     title = "InsightFace gender-age"
     paper = "insightface, gender-age model of 2018"
+    reads = "image"
     predicts = ("gender", "age")
     pretrained = Pretrained(
         file="genderage_mobilenet_insightface.onnx",

@@ -13,6 +13,7 @@ from bench.pretrained import PretrainedAttacker, bgr, log_probabilities
 class IntelAgeGender(PretrainedAttacker):
     title = "Intel age-gender"
     paper = "Intel Open Model Zoo, age-gender-recognition-retail-0013"
+    reads = "image"
     predicts = ("gender", "age")
     pretrained = Pretrained(
         file="age_gender_retail_0013.onnx",

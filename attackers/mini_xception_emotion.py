@@ -15,6 +15,7 @@ _HAPPY = 3
 class MiniXceptionEmotion(PretrainedAttacker):
     title = "mini_XCEPTION smiling"
     paper = "Arriaga et al., arXiv:1710.07557"
+    reads = "image"
     predicts = ("smiling",)
     pretrained = Pretrained(
         file="emotion_mini_xception_fer2013.onnx",

@@ -13,6 +13,7 @@ from bench.pretrained import PretrainedAttacker, grey, log_probabilities, normal
 class MiniXceptionGender(PretrainedAttacker):
     title = "mini_XCEPTION gender"
     paper = "Arriaga et al., arXiv:1710.07557"
+    reads = "image"
     predicts = ("gender",)
     pretrained = Pretrained(
         file="gender_mini_xception_imdb.onnx",

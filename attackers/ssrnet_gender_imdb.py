@@ -13,6 +13,7 @@ from bench.pretrained import PretrainedAttacker, bgr, stretched, two_class
 class SsrNetGenderImdb(PretrainedAttacker):
     title = "SSR-Net gender IMDB"
     paper = "Yang et al., SSR-Net, IJCAI 2018"
+    reads = "image"
     predicts = ("gender",)
     pretrained = Pretrained(
         file="ssrnet_gender_imdb.onnx",

@@ -13,6 +13,7 @@ from bench.pretrained import PretrainedAttacker, bgr, stretched, two_class
 class SsrNetGenderWiki(PretrainedAttacker):
     title = "SSR-Net gender WIKI"
     paper = "Yang et al., SSR-Net, IJCAI 2018"
+    reads = "image"
     predicts = ("gender",)
     pretrained = Pretrained(
         file="ssrnet_gender_wiki.onnx",

@@ -44,6 +44,15 @@ class Listed:
         return str(self.metadata.get("title", self.id))
 
 
+def folder_of(kind: str) -> Path:
+    """The folder whose files are the components of a kind."""
+    package = PACKAGES[kind]
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise UsageError(f"package {package} is not installed; run pip install -e . in the checkout")
+    return Path(spec.origin).parent
+
+
 @cache
 def components(kind: str) -> dict[str, Listed]:
     """All components of a kind by name, sorted; a file that cannot be read is listed with its problem."""
@@ -96,17 +105,13 @@ def code_hash(module: str) -> str:
 
 def _candidates(kind: str) -> Iterator[tuple[str, str, Path]]:
     package = PACKAGES[kind]
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise UsageError(f"package {package} is not installed; run pip install -e . in the checkout")
-    for folder in spec.submodule_search_locations:
-        for path in sorted(Path(folder).iterdir()):
-            if path.name.startswith(("_", ".")):
-                continue
-            if path.suffix == ".py":
-                yield path.stem, f"{package}.{path.stem}", path
-            elif (path / "__init__.py").is_file():
-                yield path.name, f"{package}.{path.name}", path / "__init__.py"
+    for path in sorted(folder_of(kind).iterdir()):
+        if path.name.startswith(("_", ".")):
+            continue
+        if path.suffix == ".py":
+            yield path.stem, f"{package}.{path.stem}", path
+        elif (path / "__init__.py").is_file():
+            yield path.name, f"{package}.{path.name}", path / "__init__.py"
     for point in entry_points(group=f"bench.{kind}s"):
         found = importlib.util.find_spec(point.module)
         if found is not None and found.origin:

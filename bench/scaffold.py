@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import keyword
 import re
-from importlib.util import find_spec
 from pathlib import Path
 
-from bench.discover import PACKAGES, components
+from bench.discover import components, folder_of
 from bench.errors import UsageError
 from bench.store import write_atomically
 
@@ -107,10 +106,7 @@ def write_component(kind: str, name: str) -> Path:
         raise UsageError(f"'{name}' cannot be a file's name; use lower case letters, digits and _")
     if name in components(kind):
         raise UsageError(f"there is a {kind} called {name} already: {components(kind)[name].path.name}")
-    spec = find_spec(PACKAGES[kind])
-    assert spec is not None
-    assert spec.submodule_search_locations
-    path = Path(next(iter(spec.submodule_search_locations))) / f"{name}.py"
+    path = folder_of(kind) / f"{name}.py"
     words = name.split("_")
     text = _TEMPLATES[kind].format(
         title=" ".join(words).capitalize(), class_name="".join(w.capitalize() for w in words)

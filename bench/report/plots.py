@@ -276,7 +276,21 @@ def _method_legend(
             Line2D([], [], ls="", marker=look.marker, color=look.colour, ms=5, label=_short(method))
         )
     handles.append(Line2D([], [], color=_QUIET, ls=(0, (4, 2)), lw=1, label="Pareto front"))
-    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(x, y), frameon=False, handletextpad=0.4)
+    _legend(figure, handles, x, y)
+
+
+def _legend(figure: Figure, handles: Sequence[Any], x: float, y: float) -> None:
+    """A column of entries below (x, y), in smaller print when there are many."""
+    room = 72 * y * float(figure.get_figheight())
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(x, y),
+        frameon=False,
+        handlelength=1.4,
+        handletextpad=0.4,
+        fontsize=min(_FONT, room / (1.6 * len(handles))),
+    )
 
 
 def _short(name: str, width: int = 24) -> str:
@@ -466,7 +480,7 @@ def _roc_legend(
         )
         if grey:
             break
-    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(x, y), frameon=False, handlelength=1.4)
+    _legend(figure, handles, x, y)
 
 
 # -- sample faces ------------------------------------------------------------------------------------

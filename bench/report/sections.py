@@ -68,7 +68,7 @@ class Strip(NamedTuple):
 
 class Section(NamedTuple):
     method: str
-    role: str
+    control: bool
     faces: tuple[Strip, ...]
     problems: tuple[str, ...]
     grids: tuple[Grid, ...]
@@ -106,11 +106,12 @@ def sections(
     """One section a method, controls last. `telling`: keys beside the attribute that tell groups apart."""
     text = rows.select_dtypes(exclude=["number", "bool"]).columns
     plain = rows.assign(**{c: rows[c].astype("string").fillna("").astype(object) for c in text})
-    plain = plain[plain["method"] != ""].sort_values(["method_role", "method"], ascending=[False, True])
+    plain = plain[plain["method"] != ""].assign(control=plain["method_role"] == "control")
+    plain["control"] = plain.groupby("method")["control"].transform("any")
     numbers = ["value", "ci_low", "ci_high", "reported"]
     plain[numbers] = plain[numbers].astype("float64")
     found = []
-    for (role, method), part in plain.groupby(["method_role", "method"], sort=False):
+    for (control, method), part in plain.groupby(["control", "method"], sort=True):
         records = list(part.itertuples(index=False))
         grids = [
             _quality(records, telling),
@@ -120,7 +121,7 @@ def sections(
         ]
         shown = tuple(g for g in grids if g is not None)
         strips = faces(str(method), samples or {})
-        found.append(Section(str(method), str(role), strips, _problems(records), shown))
+        found.append(Section(str(method), bool(control), strips, _problems(records), shown))
     return found
 
 

@@ -1,0 +1,171 @@
+"""The main command on few faces: complete, repeatable, resumable, honest about what failed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.discover import folder_of
+
+SMALL = [
+    "--dataset", "synthetic",
+    "--attackers", "svm,knn",
+    "--matchers", "se_resnet",
+    "--attributes", "gender,smiling",
+    *(f"--set=dataset_options.{pool}_{what}={count}" for pool, what, count in (
+        ("develop", "people", 40), ("validation", "people", 10), ("attack", "people", 160),
+        ("test", "people", 40), ("test", "images", 4),
+    )),
+    "--set=options.se_resnet.steps=150",
+    "--set=resamples=200",
+    "--set=quality_images=20",
+]  # fmt: skip
+
+
+def bench(
+    folder: Path, *arguments: str, check: bool = True, **environment: str
+) -> subprocess.CompletedProcess:
+    found = subprocess.run(
+        [sys.executable, "-m", "bench", *arguments],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    if check:
+        assert found.returncode == 0, found.stderr[-3000:]
+    return found
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    said = bench(folder, "run", "--methods", "original,constant,blur", *SMALL).stderr
+    return folder, said
+
+
+def board(folder: Path) -> pd.DataFrame:
+    table = pd.read_csv(folder / "runs/synthetic/leaderboard.csv")
+    return table[table["attribute"] == "gender"].set_index("method")
+
+
+def test_original_and_constant_are_the_ends_of_every_scale(first_run):
+    found = board(first_run[0])
+    assert found.loc["constant", "leak"] == 0
+    assert found.loc["constant", "tmr"] < 0.03  # at FMR 1 %, whoever is compared with one and the same face
+    assert found.loc["constant", "tmr_protected"] == 0
+    assert found.loc["constant", "reduction"] == 1
+    assert found.loc["original", "reduction"] == 0
+    assert found.loc["original", "tmr_kept"] == 1
+    assert found.loc["original", "leak"] == found["leak"].max()
+    assert found.loc["original", "ssim"] == 1
+
+
+def test_everything_that_was_promised_is_written(first_run):
+    folder = first_run[0] / "runs/synthetic"
+    assert {p.name for p in folder.iterdir()} >= {
+        "leaderboard.csv",
+        "rows.csv",
+        "rows.parquet",
+        "index.html",
+        "plots",
+    }
+    rows = pd.read_parquet(folder / "rows.parquet")
+    assert {"reduction", "leak", "tmr", "cac", "ssim"} <= set(rows["metric"])
+    assert "http" not in (folder / "index.html").read_text(encoding="utf-8").split("<body")[0]
+
+
+def test_a_repeated_run_computes_nothing_and_changes_no_byte(first_run):
+    folder, _ = first_run
+    before = (folder / "runs/synthetic/leaderboard.csv").read_bytes()
+    said = bench(folder, "run", "--methods", "blur,original,constant", *SMALL).stderr
+    assert "0 cells computed" in said
+    assert (folder / "runs/synthetic/leaderboard.csv").read_bytes() == before
+
+
+def test_another_store_gives_the_same_bytes_after_an_interruption(first_run, tmp_path):
+    folder, _ = first_run
+    command = [sys.executable, "-m", "bench", "run", "--methods", "original,constant,blur", *SMALL]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while len(list((tmp_path / ".bench/cells").glob("*/*/card.json"))) < 3:
+        assert process.poll() is None
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "repeat the command" in said
+    assert not (tmp_path / "runs").exists()
+    said = bench(tmp_path, "run", "--methods", "original,constant,blur", *SMALL).stderr
+    assert " 0 taken from" not in said
+    name = "runs/synthetic/leaderboard.csv"
+    assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_one_new_file_is_a_method_that_is_listed_checked_and_run(first_run):
+    folder, _ = first_run
+    path = folder_of("method") / "zz_my_idea.py"
+    try:
+        bench(folder, "new", "method", "zz_my_idea")
+        assert len(path.read_text().splitlines()) <= 30
+        assert "zz_my_idea" in bench(folder, "list", "methods").stdout
+        assert "checks passed" in bench(folder, "check", "zz_my_idea").stdout
+        bench(folder, "run", "--methods", "zz_my_idea", *SMALL, "--out", "mine")
+        table = pd.read_csv(folder / "mine/leaderboard.csv")
+        assert "zz_my_idea" in set(table["method"])
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["run", "--methods", "privacinet"], 2, "unknown method 'privacinet'; did you mean privacynet?"),
+        (["run", "--methods", "san:up"], 2, "unknown variant of san 'up'"),
+        (["run", "--dataset", "celeba"], 2, "--data"),
+        (["run", "--dataset", "celeba", "--data", "nowhere"], 2, "nowhere"),
+        (["run", "--set", "sede=3"], 2, "unknown configuration key 'sede'; did you mean seed?"),
+        (["run", "--set", "options.san.stepz=3"], 2, "unknown option of san 'stepz'; did you mean steps?"),
+        (["run", "--size", "100"], 2, "not 100"),
+        (["check", "nothing_like_it"], 2, "unknown component"),
+        (["frobnicate"], 2, "frobnicate"),
+    ],
+)
+def test_bad_input_is_one_clear_line(tmp_path, arguments, status, said):
+    found = bench(tmp_path, *arguments, check=False)
+    assert found.returncode == status, found.stderr
+    assert said in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_a_failing_method_is_a_row_and_an_exit_status_not_the_end_of_the_run(first_run):
+    folder, _ = first_run
+    path = folder_of("method") / "zz_broken.py"
+    path.write_text(
+        "from bench.api import Method\n\n\nclass Broken(Method):\n"
+        "    title = 'Broken'\n    obfuscates = ('gender',)\n\n"
+        "    def _protect(self, images, request):\n        return images * 9\n"
+    )
+    try:
+        found = bench(folder, "run", "--methods", "zz_broken,blur", *SMALL, "--out", "broken", check=False)
+    finally:
+        path.unlink()
+    assert found.returncode == 1
+    assert "must stay in [0, 1]" in found.stderr
+    rows = pd.read_parquet(folder / "broken/rows.parquet")
+    lost = rows[rows["method"] == "zz_broken"]
+    assert set(lost["status"]) == {"failed"}
+    assert not rows[(rows["method"] == "blur") & (rows["metric"] == "leak")].empty
