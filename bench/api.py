@@ -19,7 +19,6 @@ from bench.components.attacker import Attacker, Scores
 from bench.components.base import (
     Component,
     Context,
-    Pretrained,
     State,
     load_module,
     module_state,
@@ -46,6 +45,7 @@ from bench.errors import (
     UsageError,
 )
 from bench.faces import ATTACK, DEVELOP, POOLS, TEST, VALIDATION, Attribute, Faces, yes_no
+from bench.foreign import Pretrained
 
 __all__ = [
     "ATTACK",

@@ -148,10 +148,8 @@ class _Judges:
         reduction: dict[str, list[float]] = {}
         for attribute in hidden:
             rows = kept & np.isfinite(self.faces.labels[attribute.name])
-            after = {
-                **self._embedding_scores(attribute, embeddings, rows),
-                "cnn": logits[attribute.name][rows],
-            }
+            after: dict[str, NDArray[Any]] = dict(self._embedding_scores(attribute, embeddings, rows))
+            after["cnn"] = logits[attribute.name][rows]
             labels = self.faces.labels[attribute.name][rows].astype(np.int64)
             for judge, scores in after.items():
                 before = self._original_scores[attribute.name][judge][rows]

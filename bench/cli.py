@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
 
 import typer
 
 from bench import __version__
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, InputError, Unavailable, UsageError
 
 if TYPE_CHECKING:
     from bench.config import RunConfig
@@ -23,6 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+# typer does not name the class that its errors of usage share.
+_CommandLineError: Any = typer.BadParameter.__base__
 DONE, SOME_FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -45,148 +50,118 @@ class NewKind(StrEnum):
 
 
 _Names = Annotated[list[str] | None, typer.Option(help="names separated by commas, `all` or `default`")]
-_Methods = Annotated[list[str] | None, typer.Option(help="methods or method:variant, by commas; `all`")]
-_Data = Annotated[
-    list[Path] | None, typer.Option(help="folder with the dataset's files; repeat to join several")
-]
 _Weights = Annotated[Path | None, typer.Option(help="folder of pretrained networks; else BENCH_WEIGHTS")]
-_Config = Annotated[Path | None, typer.Option("--config", help="YAML file with any of these options")]
-_Dataset = Annotated[str | None, typer.Option(help="dataset; default synthetic")]
-_Variants = Annotated[str | None, typer.Option(help="what a bare method name means: `default` or `all`")]
-_Size = Annotated[int | None, typer.Option(help="side of the images in pixels; default: the dataset's own")]
-_Seed = Annotated[int | None, typer.Option(help="the only source of randomness")]
-_Preset = Annotated[str | None, typer.Option(help="preset of the methods: `quick` or `paper`")]
-_Workers = Annotated[int | None, typer.Option(help="worker processes; default: one a core")]
-_Device = Annotated[str | None, typer.Option(help="torch device of the workers")]
-_StoreOption = Annotated[Path | None, typer.Option(help="where finished work is kept; default .bench")]
-_Out = Annotated[Path | None, typer.Option(help="where the report goes; default runs/<dataset>")]
-_Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="any configuration key: key=value, options.san.strength=0.8"),
-]
 _Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="show the traceback of an error")]
+_SHARED_OPTIONS: dict[str, Any] = {
+    "methods": Annotated[
+        list[str] | None, typer.Option(help="methods or method:variant, separated by commas, or `all`")
+    ],
+    "dataset": Annotated[str | None, typer.Option(help="dataset; default synthetic")],
+    "data": Annotated[
+        list[Path] | None, typer.Option(help="folder with the dataset's files; repeat to join several")
+    ],
+    "weights": _Weights,
+    "attackers": _Names,
+    "matchers": _Names,
+    "extractors": _Names,
+    "attributes": _Names,
+    "variants": Annotated[str | None, typer.Option(help="what a bare method name means: `default` or `all`")],
+    "size": Annotated[
+        int | None, typer.Option(help="side of the images in pixels; default: the dataset's own")
+    ],
+    "preset": Annotated[str | None, typer.Option(help="preset of the components: `quick` or `paper`")],
+    "seed": Annotated[int | None, typer.Option(help="the only source of randomness")],
+    "workers": Annotated[int | None, typer.Option(help="worker processes; default: one a core")],
+    "device": Annotated[str | None, typer.Option(help="torch device of the workers")],
+    "store": Annotated[Path | None, typer.Option(help="where finished work is kept; default .bench")],
+    "out": Annotated[Path | None, typer.Option(help="where the report goes; default runs/<dataset>")],
+    "config": Annotated[Path | None, typer.Option("--config", help="YAML file with any of these options")],
+    "set": Annotated[
+        list[str] | None,
+        typer.Option("--set", help="any configuration key: key=value, options.san.strength=0.8"),
+    ],
+    "verbose": _Verbose,
+}
+
+
+def _configured(command: Callable[..., None]) -> Callable[..., None]:
+    """Make `command(config, ...)` a command with the options that all commands on a run share."""
+    hints = get_type_hints(command, localns={"RunConfig": object}, include_extras=True)
+    own = list(inspect.signature(command).parameters.values())[1:]
+
+    @functools.wraps(command)
+    def with_options(**given: Any) -> None:
+        config = _read_config({name: given.pop(name) for name in _SHARED_OPTIONS})
+        command(config, **given)
+
+    shared = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False if name == "verbose" else None,
+            annotation=annotation,
+        )
+        for name, annotation in _SHARED_OPTIONS.items()
+    ]
+    kind = inspect.Parameter.KEYWORD_ONLY
+    parameters = [*shared, *(p.replace(kind=kind, annotation=hints[p.name]) for p in own)]
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {p.name: p.annotation for p in parameters}
+    return with_options
 
 
 @app.command()
-def run(
-    methods: _Methods = None,
-    dataset: _Dataset = None,
-    data: _Data = None,
-    weights: _Weights = None,
-    attackers: _Names = None,
-    matchers: _Names = None,
-    extractors: _Names = None,
-    attributes: _Names = None,
-    variants: _Variants = None,
-    size: _Size = None,
-    preset: _Preset = None,
-    seed: _Seed = None,
-    workers: _Workers = None,
-    device: _Device = None,
-    store: _StoreOption = None,
-    out: _Out = None,
-    config: _Config = None,
-    settings: _Set = None,
-    verbose: _Verbose = False,
-) -> None:
+@_configured
+def run(config: RunConfig) -> None:
     """Compare methods: train what is missing, attack, match, score, and write the leaderboard.
 
     Repeating the command continues an interrupted run; what is done is not done again.
     """
-    _say(f"veilbench {__version__}: comparing methods on {dataset or 'the configured dataset'}")
     from bench.run import run as run_bench
 
-    loaded = _configured(locals())
-    if run_bench(loaded, _say):
+    if run_bench(config, _say):
         raise typer.Exit(SOME_FAILED)
 
 
 @app.command()
-def plan(
-    methods: _Methods = None,
-    dataset: _Dataset = None,
-    data: _Data = None,
-    weights: _Weights = None,
-    attackers: _Names = None,
-    matchers: _Names = None,
-    extractors: _Names = None,
-    attributes: _Names = None,
-    variants: _Variants = None,
-    size: _Size = None,
-    preset: _Preset = None,
-    seed: _Seed = None,
-    store: _StoreOption = None,
-    config: _Config = None,
-    settings: _Set = None,
-    verbose: _Verbose = False,
-) -> None:
+@_configured
+def plan(config: RunConfig) -> None:
     """Show what a run would do and what is already done, without doing anything."""
     from bench.plan import build
     from bench.store import Store
 
-    loaded = _configured(locals())
-    planned = build(loaded)
-    kept = Store(loaded.store)
+    planned = build(config)
+    kept = Store(config.store)
+    to_do = 0.0
     for cell in planned.cells.values():
-        state = "done" if kept.has(cell.key) else "to do"
-        print(f"{state:6} {cell.stage:13} {cell.key[:12]}  {cell.title}")
+        done = kept.has(cell.key)
+        to_do += 0 if done else cell.cost
+        print(f"{'done' if done else 'to do':6} {cell.stage:13} {cell.key[:12]}  {cell.title}")
     for missing in planned.missing:
         print(f"unavailable: {missing.kind} {missing.name}: {missing.reason}; {missing.remedy}")
-    to_do = [c for c in planned.cells.values() if not kept.has(c.key)]
-    print(
-        f"{len(planned.cells)} cells, {len(to_do)} to do, about {sum(c.cost for c in to_do):.0f} core-seconds"
-    )
+    print(f"{len(planned.cells)} cells, about {to_do:.0f} core-seconds to do")
 
 
 @app.command()
+@_configured
 def train(
-    methods: _Methods = None,
-    dataset: _Dataset = None,
-    data: _Data = None,
-    weights: _Weights = None,
-    size: _Size = None,
-    preset: _Preset = None,
-    seed: _Seed = None,
-    workers: _Workers = None,
-    device: _Device = None,
-    store: _StoreOption = None,
-    config: _Config = None,
-    settings: _Set = None,
+    config: RunConfig,
     ship: Annotated[bool, typer.Option(help="put the weights and their cards into the package")] = False,
-    verbose: _Verbose = False,
 ) -> None:
     """Train methods on the DEVELOP pool, whatever weights ship with the package."""
-    _say(f"veilbench {__version__}: training")
     from bench.train import train as train_methods
 
-    if train_methods(_configured(locals()), _say, ship=ship):
+    if train_methods(config, _say, ship=ship):
         raise typer.Exit(SOME_FAILED)
 
 
 @app.command()
-def report(
-    methods: _Methods = None,
-    dataset: _Dataset = None,
-    data: _Data = None,
-    weights: _Weights = None,
-    attackers: _Names = None,
-    matchers: _Names = None,
-    extractors: _Names = None,
-    attributes: _Names = None,
-    variants: _Variants = None,
-    size: _Size = None,
-    preset: _Preset = None,
-    seed: _Seed = None,
-    store: _StoreOption = None,
-    out: _Out = None,
-    config: _Config = None,
-    settings: _Set = None,
-    verbose: _Verbose = False,
-) -> None:
+@_configured
+def report(config: RunConfig) -> None:
     """Write the report of what is already computed; compute nothing."""
     from bench.run import collect_only
 
-    collect_only(_configured(locals()), _say)
+    collect_only(config, _say)
 
 
 @app.command("list")
@@ -251,24 +226,25 @@ def doctor(weights: _Weights = None) -> None:
 def main() -> None:
     """Entry point: errors become one line and an exit status; `-v` shows the traceback."""
     try:
-        app(standalone_mode=False)
-    except KeyboardInterrupt:
+        status = app(standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
         _say("\ninterrupted; repeat the command to continue where it stopped")
         sys.exit(INTERRUPTED)
-    except UsageError as error:
-        _fail(error, BAD_USAGE)
+    except _CommandLineError as error:
+        _fail(error, error.format_message(), BAD_USAGE)
+    except (UsageError, InputError, Unavailable) as error:
+        _fail(error, str(error), BAD_USAGE)
     except BenchError as error:
-        _fail(error, BAD_USAGE if "-v" not in sys.argv else SOME_FAILED)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
+        _fail(error, str(error), SOME_FAILED)
+    sys.exit(status if isinstance(status, int) else DONE)
 
 
-def _fail(error: BenchError, status: int) -> None:
+def _fail(error: Exception, message: str, status: int) -> NoReturn:
     if {"-v", "--verbose"} & set(sys.argv):
         import traceback
 
         traceback.print_exception(error)
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {message}", file=sys.stderr)
     sys.exit(status)
 
 
@@ -276,15 +252,17 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _configured(options: dict[str, Any]) -> RunConfig:
+def _read_config(options: Mapping[str, Any]) -> RunConfig:
     """The configuration from a command's options: only those that were given override the file."""
+    # Said before anything heavy is imported, so that nobody waits in front of an empty screen.
+    _say(f"veilbench {__version__}: {options.get('dataset') or 'synthetic'}, reading what there is")
     from bench.config import RunConfig, load_config
 
     overrides: dict[str, Any] = {}
     for key, value in options.items():
         if key in RunConfig.model_fields and value is not None:
             overrides[key] = _split(key, value)
-    for entry in options.get("settings") or []:
+    for entry in options.get("set") or []:
         key, equals, text = entry.partition("=")
         if not equals:
             raise UsageError(f"--set {entry}: write key=value")

@@ -24,7 +24,15 @@ PACKAGES = {
 """Kind of component -> the package whose files are its plug-ins; also the entry point `bench.<kind>s`."""
 
 # Changes in these are versioned by the stages that call them, not by each component's source.
-_CONTRACT = ("bench.api", "bench.components", "bench.errors", "bench.faces", "bench.weights", "bench.store")
+_CONTRACT = (
+    "bench.api",
+    "bench.components",
+    "bench.errors",
+    "bench.faces",
+    "bench.foreign",
+    "bench.weights",
+    "bench.store",
+)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.components.attacker import Attacker, Scores
-from bench.components.base import Context, Pretrained
+from bench.components.base import Context
 from bench.components.matcher import Matcher
 from bench.errors import ContractError
 from bench.faces import Faces
+from bench.foreign import Pretrained
 from bench.geometry import Alignment, align
 from bench.onnx import OnnxNetwork
 from bench.weights import pretrained_file
@@ -112,7 +113,7 @@ def stretched(blob: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def log_probabilities(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Natural logarithms of (N, K), finite: a probability that float32 rounds to 0 counts as its least one."""
+    """Natural logarithms of (N, K), finite: what float32 rounds to 0 counts as its least number."""
     return np.log(np.clip(probabilities.astype(np.float64), np.finfo(np.float32).tiny, 1.0))
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from bench import discover
 from bench.components.attacker import Attacker
-from bench.components.base import Component, Pretrained
+from bench.components.base import Component
 from bench.components.dataset import Dataset
 from bench.components.matcher import Matcher
 from bench.components.method import Method, Variant
 from bench.config import ALL, DEFAULT, RunConfig
 from bench.errors import Unavailable, UsageError, unknown_name
 from bench.faces import Attribute
+from bench.foreign import Pretrained
 from bench.weights import WeightsFolder, pretrained_file
 from bench.weights_catalogue import PRETRAINED
 

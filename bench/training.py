@@ -350,6 +350,16 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
+def channels_last(module: nn.Module) -> nn.Module:
+    """`module` in the memory layout in which a CPU trains convolutions faster.
+
+    Results differ in the last digits between layouts: use it for a fitted network and its restored twin alike.
+    """
+    import torch
+
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
 @contextmanager
 def _repeatable(device: torch.device) -> Iterator[None]:
     """Deterministic kernels, and the caller's random state as it was afterwards."""

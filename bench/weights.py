@@ -6,8 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from bench.components.base import Pretrained
 from bench.errors import InputError, Unavailable
+from bench.foreign import Pretrained
 from bench.weights_catalogue import PRETRAINED, Entry
 
 __all__ = ["ENVIRONMENT_VARIABLE", "PRETRAINED", "Entry", "WeightsFolder", "pretrained_file"]

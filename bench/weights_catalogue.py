@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.components.base import Pretrained
+from bench.foreign import Pretrained
 
 _CELEBA = "box {} of aligned 178x218 CelebA"
 _INSIGHTFACE = "MIT (repository); models for non-commercial research only"

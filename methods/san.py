@@ -170,8 +170,8 @@ class San(Method):
 
         return {
             "prototypes": self._prototypes,
-            "male_share": np.float32([self._male_share]),
-            "strength": np.float32([self._strength]),
+            "male_share": np.array([self._male_share], np.float32),
+            "strength": np.array([self._strength], np.float32),
             **module_state(self._network, "network/", half=True),
         }
 

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.components.base import Component, Context, Pretrained
+from bench.components.base import Component, Context
 from bench.errors import ContractError, InputError
 from bench.faces import Attribute, Faces
+from bench.foreign import Pretrained
 
 Scores = dict[str, NDArray[np.float32]]
 """attribute -> float32 (N, K): a score a class, larger is likelier, log-probability-like; (N, 1) for

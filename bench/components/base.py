@@ -22,19 +22,6 @@ State = dict[str, NDArray[Any]]
 """Everything a fitted component needs to predict again: name -> array. Stored as safetensors."""
 
 
-@dataclass(frozen=True)
-class Pretrained:
-    """A file of foreign weights that a component needs; never part of the project.
-
-    file: name in the weights folder. sha256: of its bytes. licence, source: for the user to judge.
-    """
-
-    file: str
-    sha256: str
-    licence: str
-    source: str
-
-
 def _say_nothing(done: float, total: float, text: str) -> None:
     return None
 

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.components.base import Component, Context, Pretrained
+from bench.components.base import Component, Context
 from bench.errors import ContractError
 from bench.faces import Faces
+from bench.foreign import Pretrained
 
 
 class Matcher(Component):

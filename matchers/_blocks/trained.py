@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import BenchError, Context, Faces, Matcher, State, load_module, module_state, resize, to_tensor
-from bench.training import Augment, fit_network, resize_images, seeded
+from bench.training import Augment, channels_last, fit_network, resize_images, seeded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,11 +76,7 @@ class TrainedMatcher(Matcher):
         load_module(self._network, state)
 
     def _build(self) -> nn.Module:
-        import torch
-
-        # Convolutions on a CPU train faster in this layout; fitted and restored networks must share it to
-        # give the same bytes.
-        return self._trunk().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        return channels_last(self._trunk())
 
     def _fitted(self) -> nn.Module:
         network: nn.Module | None = getattr(self, "_network", None)

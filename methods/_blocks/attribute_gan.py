@@ -102,7 +102,7 @@ class AttributeGan(Method):
 
     def state(self) -> State:
         return {
-            "strength": np.float32([self._strength]),
+            "strength": np.array([self._strength], np.float32),
             **module_state(self._network, "network/", half=True),
         }
 

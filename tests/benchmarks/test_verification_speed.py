@@ -1,9 +1,9 @@
 """Verification and bootstrap speed beside their peers, in one run: `pytest tests/benchmarks -m benchmark -s`.
 
 BENCH_SPEED_FACES sets the number of embeddings (default 4,000; the published figure is at 20,000, where
-the peer needs about 7 GB and two minutes). Times are CPU seconds of this process, the works taking turns. Goals
-at 20,000: >= 30 times faster than sklearn's roc_curve, <= 1.3 times the triangular product of matrices alone,
-<= 100 MB beyond the embeddings. Only what does not depend on the machine is asserted.
+the peer needs about 7 GB and two minutes). Times are CPU seconds of this process, the works taking turns.
+Goals at 20,000: >= 30 times faster than sklearn's roc_curve, <= 1.3 times the triangular product of matrices
+alone, <= 100 MB beyond the embeddings. Only what does not depend on the machine is asserted.
 """
 
 import os
@@ -71,7 +71,7 @@ def cpu_seconds(work, *arguments):
 def test_all_pairs_beside_sklearn_and_the_product_alone(benchmark, embedded, capsys):
     engine(*embedded)  # compiles or loads the kernels
     works = {"engine": engine, "product": product_alone, "with intervals": with_intervals}
-    seconds = {name: [] for name in works}
+    seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(ROUNDS):
         for name, work in works.items():
             seconds[name].append(cpu_seconds(work, *embedded)[0])

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli import _configured
+from bench.cli import _read_config
 from bench.config import load_config
 from bench.errors import InputError, UsageError
 
@@ -35,7 +35,7 @@ def test_an_unknown_key_is_refused_with_the_nearest(tmp_path):
     ],
 )
 def test_a_bad_value_names_the_key_and_the_value(tmp_path, text, said):
-    with pytest.raises(UsageError, match=f"{said}: .*got"):
+    with pytest.raises(UsageError, match=rf"{said}: .*got"):
         load_config(_write(tmp_path, text), {})
 
 
@@ -51,10 +51,10 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_names_are_split_at_commas_and_set_reaches_nested_options():
-    config = _configured(
-        {"methods": ["san, blur", "grey"], "seed": None, "settings": ["dataset_options.test_people=9"]}
+    config = _read_config(
+        {"methods": ["san, blur", "grey"], "seed": None, "set": ["dataset_options.test_people=9"]}
     )
     assert config.methods == ("san", "blur", "grey")
     assert config.dataset_options == {"test_people": 9}
     with pytest.raises(UsageError, match="key=value"):
-        _configured({"settings": ["seed"]})
+        _read_config({"set": ["seed"]})

@@ -14,7 +14,7 @@ def plain_rates(gallery, probes, gallery_ids, probe_ids, max_rank, same_photos):
     probes = probes / np.linalg.norm(probes, axis=1, keepdims=True)
     rates, n = np.zeros(max_rank), 0
     for p in range(len(probes)):
-        best = {}
+        best: dict[int, float] = {}
         for g in range(len(gallery)):
             if same_photos and g == p:
                 continue

@@ -39,7 +39,7 @@ def few_faces(n=40, n_faces=6, n_identities=8, seed=0):
 
 def plain_loop(left, right, left_ids, right_ids, *, within, same_photos):
     """Mated and non-mated scores, one pair at a time."""
-    scores = {True: [], False: []}
+    scores: dict[bool, list[float]] = {True: [], False: []}
     for i in range(len(left)):
         for j in range(i + 1 if within else 0, len(right)):
             if same_photos and i == j:

@@ -49,18 +49,17 @@ def test_counts_by_identity_are_those_of_a_plain_loop(kind, monkeypatch):
     # Entries of +-1: cosines are multiples of 1/16 and no rounding can move one.
     vectors, other = rng.choice(np.array([-1, 1], np.float32), (2, 30, 16))
     ids = np.sort(rng.integers(0, 8, 30)) * 5
-    if kind == "between":
-        pairs = pairs_between(vectors, other, ids)
-        i, j = np.nonzero(~np.eye(30, dtype=bool))
-    else:
-        other = vectors
-        i, j = np.triu_indices(30, 1)
-        pairs = pairs_within(vectors, ids)
+    right = other if kind == "between" else vectors
+    i, j = np.nonzero(~np.eye(30, dtype=bool)) if kind == "between" else np.triu_indices(30, 1)
     if kind == "listed":
         i, j = i[::3], j[::3]
-        pairs = pairs_listed(vectors, vectors, np.stack([i, j], axis=1), ids)
+    pairs = {
+        "within": lambda: pairs_within(vectors, ids),
+        "between": lambda: pairs_between(vectors, right, ids),
+        "listed": lambda: pairs_listed(vectors, right, np.stack([i, j], axis=1), ids),
+    }[kind]()
     counts = identity_counts(pairs, compare(pairs), points=64, thresholds=[0.125])
-    cells = engine.to_cells(np.sum(vectors[i] * other[j], axis=1) / 16)
+    cells = engine.to_cells(np.sum(vectors[i] * right[j], axis=1) / 16)
     mated, non_mated = plain_counts(cells, ids[i], ids[j], counts.identities, counts.cells)
     assert np.array_equal(counts.mated, mated)
     assert np.array_equal(counts.non_mated, non_mated)
@@ -125,7 +124,7 @@ def test_the_spread_of_the_fmr_is_that_of_new_people():
 def simulated_coverage(n_identities, repetitions, resamples):
     """Share of intervals that hold the truth, AUC, EER and TMR at FMR 1 %; truth: mean of the repetitions."""
     rng = np.random.default_rng(6)
-    values, ends = [], []
+    values, intervals = [], []
     for seed in range(repetitions):
         vectors, ids = faces(rng, n_identities)
         pairs = pairs_within(vectors, ids)
@@ -136,8 +135,8 @@ def simulated_coverage(n_identities, repetitions, resamples):
         values.append([comparison.auc(), comparison.eer(), comparison.at_fmr(0.01).tmr])
         samples = rates.auc(), rates.eer(), rates.tmr_at_fmr(0.01)
         found = [unit_interval(v, s, n_identities) for v, s in zip(values[-1], samples, strict=True)]
-        ends.append([(one.low, one.high) for one in found])
-    truth, ends = np.mean(values, axis=0), np.array(ends)
+        intervals.append([(one.low, one.high) for one in found])
+    truth, ends = np.mean(values, axis=0), np.array(intervals)
     return np.mean((ends[..., 0] <= truth) & (truth <= ends[..., 1]), axis=0)
 
 

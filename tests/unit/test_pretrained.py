@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from bench import discover
-from bench.components.base import Pretrained
 from bench.components.matcher import Matcher
 from bench.errors import Unavailable
 from bench.faces import Faces
+from bench.foreign import Pretrained
 from bench.geometry import CELEBA_LANDMARKS
 from bench.onnx import OnnxNetwork
 from bench.pretrained import PretrainedAttacker, stretched, two_class

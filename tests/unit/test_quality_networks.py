@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from scipy.io import savemat
 
 from bench import quality_networks
-from bench.components.base import Pretrained
 from bench.errors import InputError, Unavailable
+from bench.foreign import Pretrained
 from bench.metrics.niqe import niqe
 from bench.quality_networks import NEEDED, Lpips, Niqe
 from bench.weights import WeightsFolder

@@ -219,8 +219,22 @@ def evil_page() -> str:
         rows[column] = rows[column].mask(known, EVIL)
     rows["method"] = rows["method"].replace("san", EVIL)
     rows["flags"] = rows["flags"].mask(rows["flags"] == "weak_attacker", EVIL.replace(" ", ""))
-    lost = Row("x", EVIL, "method", EVIL, "leak", None, status=UNDEFINED, reason=EVIL, attribute="gender")
-    rows = pd.concat([rows, to_frame([lost, replace(lost, status="failed")])], ignore_index=True)
+    lost = Row(
+        "x",
+        EVIL,
+        "method",
+        EVIL,
+        "leak",
+        None,
+        attribute="gender",
+        role="obfuscated",
+        component_kind="attacker",
+        component=EVIL,
+        status=UNDEFINED,
+        reason=EVIL,
+    )
+    read = replace(lost, metric="auc", value=0.5, status="ok", reported=0.4)
+    rows = pd.concat([rows, to_frame([lost, read, replace(lost, status="failed")])], ignore_index=True)
     curves = make_curves(3, matchers=1)
     for column, old in (("method", "san"), ("matcher", "se_resnet")):
         curves[column] = curves[column].replace(old, EVIL)
@@ -239,6 +253,8 @@ def test_names_from_data_are_text_wherever_they_appear() -> None:
     plain = page.text.replace(" ", "")
     assert plain.count(EVIL.replace(" ", "")) > 40
     assert any(EVIL in a.get("aria-label", "") for _, a in page.elements)
+    assert EVIL in [a.get("title") for a in page.all("abbr")]
+    assert EVIL in [a.get("title") for a in page.all("span")]
     assert EVIL in [o["value"] for o in page.all("option")]
 
 

@@ -134,6 +134,7 @@ def san_rows() -> list[Row]:
         replace(kept, attribute="race", value=0.02),
         replace(kept, attribute="young", value=-0.04),
         replace(kept, attribute="smiling", component="svm@arcface", value=0.5),
+        replace(kept, attribute="gender", value=0.9),
         replace(quality, metric="lpips", value=0.1),
         replace(quality, metric="niqe", value=5.5),
         replace(quality, metric="ssim", value=0.9),

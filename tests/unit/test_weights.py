@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bench import discover
-from bench.components.base import Pretrained
 from bench.errors import InputError, Unavailable
+from bench.foreign import Pretrained
 from bench.weights import ENVIRONMENT_VARIABLE, PRETRAINED, WeightsFolder, pretrained_file
 
 CONTENT = b"numbers " * 100

@@ -1,0 +1,40 @@
+"""Residual network on pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attackers._blocks.pixel import PixelAttacker
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class CNNResNet(PixelAttacker):
+    """Pre-activation residual network (He et al., ECCV 2016).
+
+    size: side in pixels the faces are resized to. widths: channels of the stages. steps, batch, rate,
+    weight_decay: of the training.
+    """
+
+    title = "CNN, residual"
+    reads = "image"
+    options = {
+        "size": 64,
+        "widths": [16, 32, 64, 128],
+        "depth": 1,
+        "steps": 450,
+        "batch": 64,
+        "rate": 3e-3,
+        "weight_decay": 0.05,
+    }
+    presets = {
+        "check": {"widths": [4, 8], "steps": 3, "batch": 8},
+        "paper": {"size": 112, "widths": [64, 128, 256, 512], "depth": 2, "steps": 8000, "rate": 1e-3},
+    }
+
+    def _trunk(self) -> tuple[nn.Module, int]:
+        from attackers._blocks.networks import residual_trunk
+
+        widths = self.settings["widths"]
+        return residual_trunk(widths, self.settings["depth"]), widths[-1]
