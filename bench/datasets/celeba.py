@@ -56,6 +56,7 @@ class CelebA(Dataset):
     title = "CelebA"
     paper = "Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015"
     obfuscate = ("gender", "young")
+    watch = ("gender", "young", "heavy_makeup", "attractive", "smiling")
     options = {"add": "", "attack_share": 0.5, "limit": 0, "partial": False, "skip_damaged": False}
 
     def _attributes(self) -> tuple[Attribute, ...]:
