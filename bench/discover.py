@@ -105,9 +105,10 @@ def source_hash(kind: str, name: str) -> str:
 
 
 @cache
-def code_hash(module: str) -> str:
-    """As `source_hash`, for any module of the project."""
-    sources = {m: _stripped(_file_of(m)) for m in sorted(_closure(module))}
+def code_hash(module: str, beside: tuple[str, ...] = ()) -> str:
+    """As `source_hash`, for any module of the project; packages in `beside` do not determine the result."""
+    closure = sorted(m for m in _closure(module) if not m.startswith(beside or "\0"))
+    sources = {m: _stripped(_file_of(m)) for m in closure}
     return hashlib.sha256("\0".join(f"{m}\0{s}" for m, s in sources.items()).encode()).hexdigest()
 
 

@@ -150,7 +150,8 @@ class _Planner:
             network = CASIA if pretrained else name
             params = {
                 "network": network,
-                "source": discover.code_hash("bench.auxiliaries"),
+                # Metrics only report how the networks fared; they do not shape them.
+                "source": discover.code_hash("bench.auxiliaries", ("bench.metrics",)),
                 "pretrained": pretrained,
                 "seed": self.config.seed,
             }

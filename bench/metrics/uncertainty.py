@@ -17,9 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit
-from scipy.stats import norm
-from scipy.stats import t as student_t
+from scipy.special import expit, logit, ndtri, stdtrit
 
 from bench.errors import InputError, MetricError
 from bench.metrics.privacy import check_predictions, leak, one_vs_rest
@@ -194,7 +192,7 @@ def wilson(successes: float, trials: float, level: float = LEVEL) -> Interval:
     """Wilson's score interval of a rate (Wilson 1927); never empty at 0 or 1. Trials are independent."""
     if not 0 <= successes <= trials or trials <= 0:
         raise InputError(f"{successes} successes in {trials} trials is not a rate")
-    z = float(norm.ppf(0.5 * (1 + level)))
+    z = float(ndtri(0.5 * (1 + level)))
     share = successes / trials
     centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z / (1 + z * z / trials) * np.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2))
@@ -218,7 +216,7 @@ def unit_interval(value: float, samples: ArrayLike, n_identities: int, level: fl
         ends = wilson(value * n_identities, n_identities, level)
         return Interval(ends.low, ends.high, lost)
     spread = float(np.nanstd(found)) / (value * (1 - value))
-    half = float(student_t.ppf(0.5 * (1 + level), n_identities - 1)) * spread
+    half = float(stdtrit(n_identities - 1, 0.5 * (1 + level))) * spread
     low, high = expit(logit(value) + np.array([-half, half]))
     return Interval(float(low), float(high), lost)
 
