@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attackers._blocks.per_attribute import Task, spread, tasks
-from bench.api import Attacker, Attribute, BenchError, Context, Scores, State
+from attackers._blocks.per_attribute import EmbeddingAttacker, Task, reported, spread, tasks
+from bench.api import Attribute, Context, Scores, State
 
 
-class Quadratic(Attacker):
+class Quadratic(EmbeddingAttacker):
     """Regularised least squares in the space of degree-2 polynomials, solved with the kernel (1 + x.y)^2.
 
     Targets are +1 and -1 for each class against the rest, samples weighted so that classes have equal say.
@@ -39,11 +39,10 @@ class Quadratic(Attacker):
         scale = 1 / np.sqrt(np.mean(np.einsum("nd,nd->n", vectors, vectors)))
         vectors *= scale
         state: State = {"scale": np.array([scale])}
-        for done, task in enumerate(found):
-            ctx.report(done, len(found), f"{self.id} learns {task.name}")
-            state |= {f"{task.name}/{k}": v for k, v in self._learn(vectors[task.rows], task).items()}
-        ctx.report(len(found), len(found), f"{self.id} has learned {len(found)} attributes")
-        self._state = state
+        for task in reported(found, self.id, ctx):
+            model = self._learn(vectors[task.rows], task) | task.facts
+            state |= {f"{task.name}/{key}": values for key, values in model.items()}
+        self.restore(state)
         return {"samples": {task.name: len(task.rows) for task in found}}
 
     def _learn(self, vectors: NDArray[np.float64], task: Task) -> State:
@@ -62,26 +61,14 @@ class Quadratic(Attacker):
             "quadratic": np.einsum("nk,ni,nj->kij", dual, vectors, vectors, optimize=True).astype(np.float32),
             "linear": (2 * vectors.T @ dual).astype(np.float32),
             "constant": dual.sum(axis=0).astype(np.float32),
-            "present": task.present,
-            "total": np.array([task.total]),
         }
 
     def _scores(self, inputs: NDArray[np.float32], ctx: Context) -> Scores:
-        state = self.state()
-        vectors = inputs * state["scale"].astype(np.float32)
+        vectors = inputs * self.state()["scale"].astype(np.float32)
         scores = {}
-        for name in (key.rpartition("/")[0] for key in state if key.endswith("/quadratic")):
-            values = vectors @ state[f"{name}/linear"] + state[f"{name}/constant"]
-            for column, form in enumerate(state[f"{name}/quadratic"]):
+        for name, model in self._models().items():
+            values = vectors @ model["linear"] + model["constant"]
+            for column, form in enumerate(model["quadratic"]):
                 values[:, column] += np.einsum("nd,nd->n", vectors @ form, vectors)
-            scores[name] = spread(values, state[f"{name}/present"], int(state[f"{name}/total"][0]))
+            scores[name] = spread(values, model)
         return scores
-
-    def state(self) -> State:
-        state: State | None = getattr(self, "_state", None)
-        if state is None:
-            raise BenchError(f"{self.id} has not been trained; call fit or restore first")
-        return state
-
-    def restore(self, state: State) -> None:
-        self._state = dict(state)

@@ -19,7 +19,7 @@ class RandomForest(PerAttribute):
 
     title = "Random forest"
     reads = "embedding"
-    options = {"trees": 150, "depth": 12, "leaf": 3, "share": 0.7}
+    options = {"trees": 120, "depth": 10, "leaf": 3, "share": 0.5}
     presets = {"check": {"trees": 5, "depth": 3}}
 
     def _learn(self, vectors: NDArray[np.float32], task: Task) -> State:

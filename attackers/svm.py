@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attackers._blocks.kernels import squared_distances
-from attackers._blocks.per_attribute import Float, Task, spread, tasks
-from bench.api import Attacker, Attribute, BenchError, Context, Scores, State
+from attackers._blocks.per_attribute import EmbeddingAttacker, Float, Task, reported, spread, tasks
+from bench.api import Attribute, Context, Scores, State
 
 # Up to here the kernel matrix (float64, twice) is held in memory and shared by all attributes.
 _SHARED_SAMPLES = 6000
 
 
-class SupportVectorMachine(Attacker):
+class SupportVectorMachine(EmbeddingAttacker):
     """C-SVC, classes weighted to equal say, kernel exp(-gamma |x - y|^2), one against one (as scikit-learn).
 
     penalty: C. width: gamma times the number of features times the variance of the embeddings, so 1 is
@@ -45,16 +45,15 @@ class SupportVectorMachine(Attacker):
         gram = _gram(inputs, gamma) if len(inputs) <= _SHARED_SAMPLES else None
         state: State = {"vectors": inputs, "gamma": np.array([gamma])}
         figures = {}
-        for done, task in enumerate(found):
-            ctx.report(done, len(found), f"{self.id} learns {task.name}")
+        for task in reported(found, self.id, ctx):
             model = self._learn(inputs, gram, gamma, task)
             figures[task.name] = int(model.n_support_.sum())
-            state[f"{task.name}/coefficients"] = _coefficients(model, task, len(inputs))
-            state[f"{task.name}/intercepts"] = np.array(model.intercept_)
-            state[f"{task.name}/present"] = task.present
-            state[f"{task.name}/total"] = np.array([task.total])
-        ctx.report(len(found), len(found), f"{self.id} has learned {len(found)} attributes")
-        self._state = state
+            learned = {
+                "coefficients": _coefficients(model, task, len(inputs)),
+                "intercepts": np.array(model.intercept_),
+            }
+            state |= {f"{task.name}/{key}": values for key, values in {**learned, **task.facts}.items()}
+        self.restore(state)
         return {"support_vectors": figures}
 
     def _learn(
@@ -70,28 +69,18 @@ class SupportVectorMachine(Attacker):
         return SVC(kernel="precomputed", **shared).fit(part, task.codes)
 
     def _scores(self, inputs: NDArray[np.float32], ctx: Context) -> Scores:
-        state = self.state()
-        names = [key.rpartition("/")[0] for key in state if key.endswith("/coefficients")]
-        coefficients = np.hstack([state[f"{name}/coefficients"] for name in names])
+        shared, models = self.state(), self._models()
+        coefficients = np.hstack([model["coefficients"] for model in models.values()])
         decisions = np.empty((len(inputs), coefficients.shape[1]))
-        for rows, distances in squared_distances(inputs, state["vectors"]):
-            decisions[rows] = np.exp(distances * np.float32(-state["gamma"][0])) @ coefficients
+        for rows, distances in squared_distances(inputs, shared["vectors"]):
+            decisions[rows] = np.exp(distances * np.float32(-shared["gamma"][0])) @ coefficients
         scores, first = {}, 0
-        for name in names:
-            present, pairs = state[f"{name}/present"], state[f"{name}/coefficients"].shape[1]
-            own = decisions[:, first : first + pairs] + state[f"{name}/intercepts"]
-            scores[name] = spread(class_scores(own, len(present)), present, int(state[f"{name}/total"][0]))
+        for name, model in models.items():
+            pairs = model["coefficients"].shape[1]
+            own = decisions[:, first : first + pairs] + model["intercepts"]
+            scores[name] = spread(class_scores(own, len(model["present"])), model)
             first += pairs
         return scores
-
-    def state(self) -> State:
-        state: State | None = getattr(self, "_state", None)
-        if state is None:
-            raise BenchError(f"{self.id} has not been trained; call fit or restore first")
-        return state
-
-    def restore(self, state: State) -> None:
-        self._state = dict(state)
 
 
 def class_scores(decisions: Float, classes: int) -> Float:

@@ -53,7 +53,7 @@ class XGBoost(PerAttribute):
 
     def restore(self, state: State) -> None:
         super().restore(state)
-        self._boosters: dict[str, Any] = {}
+        self._boosters: dict[str, Any] = {}  # parsing one takes longer than a batch of predictions
 
     def _booster(self, name: str, model: State) -> Any:
         if name not in self._boosters:

@@ -71,6 +71,7 @@ class Environment:
 
     store: Path
     data: tuple[Path, ...] = ()
+    dataset_options: Mapping[str, Any] = field(default_factory=dict)
     weights: Path | None = None
     device: str = "cpu"
 

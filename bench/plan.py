@@ -115,7 +115,6 @@ class _Planner:
         self.config = config
         self.choice = Selection(config)
         self.dataset = self.choice.dataset
-        self.fingerprint = self.dataset.fingerprint()
         self.plan = Plan(config, self.dataset, missing=self.choice.missing, notes=self.choice.notes)
 
     def run(self) -> Plan:
@@ -132,10 +131,9 @@ class _Planner:
         params = {
             "dataset": self.dataset.id,
             "source": discover.source_hash("dataset", self.dataset.id),
-            "fingerprint": self.fingerprint,
+            "fingerprint": self.dataset.fingerprint(pool),
             "size": self.dataset.size,
             "seed": self.dataset.seed,
-            "settings": self.dataset.settings,
             "pool": pool,
         }
         return self.plan.add("faces", params, title=f"faces {pool}")
@@ -228,7 +226,8 @@ class _Planner:
         inputs = {"faces": self.faces(TEST)}
         weights = ""
         if type(method).trained:
-            weights = shipped.matching(method.id, method.settings, self.fingerprint, self.dataset.size)
+            develop = self.dataset.fingerprint(DEVELOP)
+            weights = shipped.matching(method.id, method.settings, develop, self.dataset.size)
             if not weights:
                 inputs["fit"] = self.fit(method)
         params = {

@@ -18,10 +18,12 @@ from bench.cells import Environment
 from bench.config import RunConfig
 from bench.engines import local
 from bench.engines.local import Failure, Outcome
+from bench.faces import POOLS
+from bench.files import write_atomically
 from bench.plan import Plan, Subject, build
 from bench.progress import Progress
 from bench.results import FAILED, UNAVAILABLE, Row, to_frame
-from bench.store import Store, digest, write_atomically
+from bench.store import Store, digest
 from bench.weights import WeightsFolder
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ def execute(plan: Plan, say: Callable[[str], None]) -> Outcome:
     environment = Environment(
         store=config.store.resolve(),
         data=tuple(p.resolve() for p in config.data),
+        dataset_options=config.dataset_options,
         weights=weights.root.resolve() if weights else None,
         device=config.device,
     )
@@ -196,7 +199,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
         "command": "python -m bench " + " ".join(_shown_arguments()),
         "dataset": plan.dataset.id,
         "dataset_title": type(plan.dataset).title,
-        "dataset_fingerprint": plan.dataset.fingerprint(),
+        "dataset_fingerprint": {pool: plan.dataset.fingerprint(pool)[:16] for pool in POOLS},
         "size": plan.dataset.size,
         "seed": config.seed,
         "resamples": config.resamples,

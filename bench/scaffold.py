@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.discover import components, folder_of
 from bench.errors import UsageError
-from bench.store import write_atomically
+from bench.files import write_atomically
 
 _TEMPLATES = {
     "method": '''"""{title}: one sentence on what it does to a face.

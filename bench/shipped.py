@@ -18,7 +18,8 @@ from typing import Any
 
 from bench.components.base import State
 from bench.errors import InputError
-from bench.store import canonical_json, write_atomically
+from bench.files import write_atomically
+from bench.store import canonical_json
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench import shipped
 from bench.config import RunConfig
+from bench.faces import DEVELOP
 from bench.plan import Plan, build_fits
 from bench.run import execute
 from bench.store import Artefact, Store
@@ -42,7 +43,7 @@ def _card(plan: Plan, method: str, key: str, artefact: Artefact) -> dict[str, An
         "method": method,
         "settings": params["settings"],
         "dataset": plan.dataset.id,
-        "dataset_fingerprint": plan.dataset.fingerprint(),
+        "dataset_fingerprint": plan.dataset.fingerprint(DEVELOP),
         "size": plan.dataset.size,
         "seed": config.seed,
         "command": f"python -m bench train --methods {method} --dataset {plan.dataset.id}"

@@ -353,7 +353,8 @@ def seeded(seed: int) -> Iterator[None]:
 def channels_last(module: nn.Module) -> nn.Module:
     """`module` in the memory layout in which a CPU trains convolutions faster.
 
-    Results differ in the last digits between layouts: use it for a fitted network and its restored twin alike.
+    Results differ in the last digits between layouts: use it for a fitted network and its restored twin
+    alike.
     """
     import torch
 

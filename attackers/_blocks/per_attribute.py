@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,11 @@ class Task:
         """Share of each present class."""
         return np.bincount(self.codes) / len(self.codes)
 
+    @property
+    def facts(self) -> State:
+        """What `spread` needs to know of a fitted model."""
+        return {"present": self.present, "total": np.array([self.total])}
+
 
 def tasks(labels: Mapping[str, NDArray[np.int64]], attributes: Sequence[Attribute], seed: int) -> list[Task]:
     """One task an attribute. Raises InputError for an attribute that is a number."""
@@ -56,12 +61,19 @@ def tasks(labels: Mapping[str, NDArray[np.int64]], attributes: Sequence[Attribut
     return found
 
 
-def spread(values: Float, present: NDArray[np.int64], total: int) -> NDArray[np.float32]:
-    """Scores (N, len(present)) -> (N, total): a class that was never seen stays below all others."""
-    lowest = values.min(axis=1, keepdims=True) - 1
-    scores = np.repeat(lowest, total, axis=1).astype(np.float32)
-    scores[:, present] = values
-    return scores
+def reported(found: Sequence[Task], attacker: str, ctx: Context) -> Iterator[Task]:
+    """The tasks one after another, telling `ctx` how far it is."""
+    for done, task in enumerate(found):
+        ctx.report(done, len(found), f"{attacker} learns {task.name}")
+        yield task
+    ctx.report(len(found), len(found), f"{attacker} has learned {len(found)} attributes")
+
+
+def spread(values: Float, model: State) -> NDArray[np.float32]:
+    """Scores (N, k) of the present classes -> (N, K): a class that was never seen stays below all others."""
+    scores = np.repeat(values.min(axis=1, keepdims=True) - 1, int(model["total"][0]), axis=1)
+    scores[:, model["present"]] = values
+    return scores.astype(np.float32)
 
 
 def balanced_log(probabilities: Float, priors: NDArray[np.float64]) -> Float:
@@ -74,10 +86,32 @@ def balanced_log(probabilities: Float, priors: NDArray[np.float64]) -> Float:
     return balanced
 
 
-class PerAttribute(Attacker):
-    """Fill in `_learn` and `_probabilities`; attributes are learned one by one, independently."""
+class EmbeddingAttacker(Attacker):
+    """An attacker on embeddings whose state is a flat dictionary: `<attribute>/<key>`, and what all share."""
 
     reads = "embedding"
+
+    def state(self) -> State:
+        state: State | None = getattr(self, "_state", None)
+        if state is None:
+            raise BenchError(f"{self.id} has not been trained; call fit or restore first")
+        return state
+
+    def restore(self, state: State) -> None:
+        self._state = dict(state)
+
+    def _models(self) -> dict[str, State]:
+        """The arrays of each attribute."""
+        models: dict[str, State] = {}
+        for path, values in self.state().items():
+            name, _, key = path.rpartition("/")
+            if name:
+                models.setdefault(name, {})[key] = values
+        return models
+
+
+class PerAttribute(EmbeddingAttacker):
+    """Fill in `_learn` and `_probabilities`; attributes are learned one by one, independently."""
 
     @abstractmethod
     def _learn(self, vectors: NDArray[np.float32], task: Task) -> State:
@@ -96,33 +130,14 @@ class PerAttribute(Attacker):
     ) -> Mapping[str, Any]:
         found = tasks(labels, attributes, ctx.seed)
         state: State = {}
-        for done, task in enumerate(found):
-            ctx.report(done, len(found), f"{self.id} learns {task.name}")
-            model = self._learn(inputs[task.rows], task)
-            model |= {"present": task.present, "total": np.array([task.total]), "priors": task.priors}
+        for task in reported(found, self.id, ctx):
+            model = self._learn(inputs[task.rows], task) | task.facts | {"priors": task.priors}
             state |= {f"{task.name}/{key}": values for key, values in model.items()}
-        ctx.report(len(found), len(found), f"{self.id} has learned {len(found)} attributes")
         self.restore(state)
         return {"samples": {task.name: len(task.rows) for task in found}}
 
     def _scores(self, inputs: NDArray[np.float32], ctx: Context) -> Scores:
-        scores = {}
-        for name, model in self._fitted().items():
-            values = balanced_log(self._probabilities(name, model, inputs), model["priors"])
-            scores[name] = spread(values, model["present"], int(model["total"][0]))
-        return scores
-
-    def state(self) -> State:
-        return {f"{name}/{key}": v for name, model in self._fitted().items() for key, v in model.items()}
-
-    def restore(self, state: State) -> None:
-        self._models: dict[str, State] = {}
-        for path, values in state.items():
-            name, _, key = path.rpartition("/")
-            self._models.setdefault(name, {})[key] = values
-
-    def _fitted(self) -> dict[str, State]:
-        models: dict[str, State] | None = getattr(self, "_models", None)
-        if models is None:
-            raise BenchError(f"{self.id} has not been trained; call fit or restore first")
-        return models
+        return {
+            name: spread(balanced_log(self._probabilities(name, model, inputs), model["priors"]), model)
+            for name, model in self._models().items()
+        }

@@ -112,7 +112,7 @@ class PixelAttacker(Attacker):
 
     def restore(self, state: State) -> None:
         arrays = dict(state)
-        self._classes: dict[str, int] = json.loads(arrays.pop("classes").tobytes())
+        self._classes = json.loads(arrays.pop("classes").tobytes())
         self._network = self._build(self._classes).eval()
         load_module(self._network, arrays, "network/")
 

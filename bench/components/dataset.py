@@ -57,8 +57,8 @@ class Dataset(Component):
         """What its labels say; must be cheap (no image is decoded)."""
 
     @abstractmethod
-    def _fingerprint(self) -> str:
-        """Changes whenever a pixel, a label or a pool would; must be cheap."""
+    def _fingerprint(self, pool: str) -> str:
+        """Changes whenever a pixel, a label or a member of `pool` would; must be cheap."""
 
     @abstractmethod
     def _load(self, pool: str) -> Faces:
@@ -72,9 +72,9 @@ class Dataset(Component):
         return self._attributes()
 
     @final
-    def fingerprint(self) -> str:
-        """Identity of the data as the harness sees it: files, size, seed, options."""
-        return self._fingerprint()
+    def fingerprint(self, pool: str) -> str:
+        """Identity of one pool as the harness sees it: files, size, seed, and the options that shape it."""
+        return self._fingerprint(pool)
 
     @final
     def load(self, pool: str) -> Faces:

@@ -62,14 +62,14 @@ class CelebA(Dataset):
     def _attributes(self) -> tuple[Attribute, ...]:
         return tuple(_attribute(name) for name in self._official)
 
-    def _fingerprint(self) -> str:
-        """Of every image in a pool: name, CRC, person, pool and labels; and the size.
+    def _fingerprint(self, pool: str) -> str:
+        """Of every image in the pool: name, CRC, person, pool and labels; and the size.
 
         The same images give the same fingerprint from a folder or a zip, from one root or several.
         """
         people, listing = self._people, self._listing
         digest = hashlib.sha256(f"{self.size} {self._official}".encode())
-        for name in sorted(n for names in people.pools.values() for n in names):
+        for name in sorted(people.pools[pool]):
             crc = listing.files[name].crc(name)
             row = (name, crc, listing.identities[name], people.pool_of[name], listing.attributes[name])
             digest.update(repr(row).encode())

@@ -45,7 +45,7 @@ def identify(pairs: AllPairs, max_rank: int = 50) -> Identification:
     photo = _gallery_rows(pairs)
     chances = np.zeros(max_rank)
     n_probes = 0
-    for top in range(0, len(pairs.probe), _BLOCK):
+    for top in range(0, len(pairs.probe) if len(names) else 0, _BLOCK):
         block = slice(top, min(top + _BLOCK, len(pairs.probe)))
         better, tied = _places(pairs, block, names, starts, photo[block])
         chances += _chances(better, tied, max_rank)

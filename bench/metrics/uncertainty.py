@@ -204,7 +204,7 @@ def unit_interval(value: float, samples: ArrayLike, n_identities: int, level: fl
 
     value: the figure itself. samples: (B,). Percentiles of a figure near 0 or 1 lean towards that end: with
     100 identities of eight photos they covered an AUC of .98 in 88 % and a balanced accuracy of .93 in 92 %
-    of simulations, this form in 91 % and 94 %; at .5 to .86 both cover 92 to 97 %, this one 93.5 to 97 %.
+    of 3,000 simulations, this form in 92 % and 94 %; between .5 and .86 percentiles cover 94 %, this 95 %.
     Student's t with n_identities - 1 degrees of freedom. At exactly 0 or 1 resampling cannot vary, and
     Wilson's interval is given, with identities, not photos, as trials. Raises MetricError as `interval`.
     """

@@ -18,8 +18,8 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from bench.errors import InputError
+from bench.files import write_atomically
 from bench.report.curves import CURVE_COLUMNS, Band, all_bands, check_curves
-from bench.report.files import write_atomically
 from bench.report.style import Look, looks
 from bench.report.tables import NOT_REPRODUCIBLE, csv_text, leaderboard, sorted_rows, write_csv
 from bench.results import COLUMNS

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError
-from bench.report.files import write_atomically
+from bench.files import write_atomically
 from bench.results import COLUMNS, OK
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ VERSION = 1
 
 
 def run(job: Job) -> Artefact:
-    """params: dataset, source, fingerprint, size, seed, settings, pool."""
-    p = job.params
+    """params: dataset, source, fingerprint (of this pool, covering files and options), size, seed, pool."""
+    p, there = job.params, job.environment
     dataset = discover.load_class("dataset", p["dataset"])(
-        job.environment.data, size=p["size"], seed=p["seed"], **p["settings"]
+        there.data, size=p["size"], seed=p["seed"], **there.dataset_options
     )
     job.context.report(0, 1, "reading")
     return pack(dataset.load(p["pool"]))

@@ -36,11 +36,13 @@ MISTAKES = {
         "when repeated with the same seed|batch size",
     ),
     "batch statistics": (
-        "    def _protect(self, images, request):\n        return images.mean(0, keepdim=True).expand_as(images)\n",
+        "    def _protect(self, images, request):\n"
+        "        return images.mean(0, keepdim=True).expand_as(images)\n",
         "batch size",
     ),
     "no variant": (
-        "    def _variants(self):\n        return []\n    def _protect(self, images, request):\n        return images\n",
+        "    def _variants(self):\n        return []\n"
+        "    def _protect(self, images, request):\n        return images\n",
         "no variant",
     ),
     "twins": (

@@ -41,7 +41,7 @@ def test_a_bad_value_names_the_key_and_the_value(tmp_path, text, said):
 
 @pytest.mark.parametrize("text", ["- a list", "{unclosed", "just words"])
 def test_what_is_no_mapping_is_refused(tmp_path, text):
-    with pytest.raises(InputError, match="YAML|mapping"):
+    with pytest.raises(InputError, match=r"YAML|mapping"):
         load_config(_write(tmp_path, text), {})
 
 

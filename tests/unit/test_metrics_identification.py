@@ -79,5 +79,7 @@ def test_failed_probes_are_counted_and_lone_photos_have_no_mate():
     assert identify(pairs_between(vectors, vectors, ids)).n_failed_probe == 4
     with pytest.raises(MetricError, match="no probe"):
         identify(pairs_within(vectors, np.arange(len(ids))))
+    with pytest.raises(MetricError, match="no probe"):
+        identify(pairs_between(np.full_like(vectors, np.nan), vectors, ids))
     with pytest.raises(InputError, match="rank"):
         identify(pairs_within(vectors, ids), max_rank=0)

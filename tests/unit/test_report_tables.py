@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from report_rows import make_rows
 
 from bench.errors import InputError
-from bench.report.files import write_atomically
+from bench.files import write_atomically
 from bench.report.tables import (
     LEADERBOARD,
     METRICS,

@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from bench.store import DATA, Artefact, DamagedArtefactError, Store, canonical_json, digest, write_atomically
+from bench.files import write_atomically
+from bench.store import DATA, Artefact, DamagedArtefactError, Store, canonical_json, digest
 
 KEY = digest("some work")
 
@@ -80,7 +81,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bench.store.os.replace", full)
+    monkeypatch.setattr("bench.files.os.replace", full)
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"

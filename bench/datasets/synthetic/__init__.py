@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.api import ATTACK, DEVELOP, TEST, VALIDATION, Attribute, Dataset, Faces, yes_no
+from bench.api import POOLS, Attribute, Dataset, Faces, InputError, yes_no
 from bench.faces import AGE, AGE_GROUP, GENDER, YOUNG
 from bench.store import digest
 
 RENDERER = 1
 """Raised whenever pixels or labels change; weights shipped for older faces then no longer fit."""
+
+_BLOCK = 1_000_000
+"""Each pool has a block of numbers to itself, so that one may grow without moving another."""
 
 _YES_NO = (
     "heavy_makeup",
@@ -25,7 +28,7 @@ _YES_NO = (
 
 
 class Synthetic(Dataset):
-    """Any number of people, each a function of seed and number alone; the pools are ranges of numbers.
+    """Any number of people, each a function of seed and number alone; the pools are blocks of numbers.
 
     Options: people and images a person in each pool.
     """
@@ -43,36 +46,32 @@ class Synthetic(Dataset):
         "validation_images": 6,
         "attack_people": 1000,
         "attack_images": 3,
-        "test_people": 150,
-        "test_images": 6,
+        "test_people": 120,
+        "test_images": 5,
     }
 
     def _attributes(self) -> tuple[Attribute, ...]:
         race = Attribute("race", ("a", "b", "c"))
         return (GENDER, AGE, AGE_GROUP, YOUNG, race, *(yes_no(name) for name in _YES_NO))
 
-    def _fingerprint(self) -> str:
-        return digest(["synthetic", RENDERER, self.size, self.seed, self.settings])
+    def _fingerprint(self, pool: str) -> str:
+        return digest(["synthetic", RENDERER, pool, self.size, self.seed, self._extent(pool)])
+
+    def _extent(self, pool: str) -> tuple[int, int, int]:
+        """Number of the pool's first person, people, images a person."""
+        people, images = (self.settings[f"{pool}_{what}"] for what in ("people", "images"))
+        if not 2 <= people <= _BLOCK:
+            raise InputError(f"{pool}_people must be 2 to {_BLOCK}, got {people}")
+        return POOLS.index(pool) * _BLOCK, people, images
 
     def _load(self, pool: str) -> Faces:
         from bench.datasets.synthetic.identities import draw_population
         from bench.datasets.synthetic.render import render_faces
 
-        first = 0
-        for name in (
-            TEST,
-            VALIDATION,
-            ATTACK,
-            DEVELOP,
-        ):  # DEVELOP last: the others keep their people as it grows
-            people = self.settings[f"{name}_people"]
-            if name == pool:
-                break
-            first += people
-        images = self.settings[f"{pool}_images"]
+        first, people, images = self._extent(pool)
         drawn = render_faces(draw_population(self.seed, first, people), images, self.size, self.seed)
         person = drawn.identities
-        keys = [f"{p:06d}-{i % images}" for i, p in enumerate(person)]
+        keys = [f"{p:07d}-{i % images}" for i, p in enumerate(person)]
         return Faces(
             images=drawn.images,
             identities=person,

@@ -1,0 +1,1 @@
+"""From tidy rows to leaderboard, figures and one self-contained page; see `page.write_report`."""
