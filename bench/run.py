@@ -97,6 +97,7 @@ def report(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[str], None
             "failures": {f.cell.title: f.message for f in outcome.failures.values()},
             "missing": [[m.kind, m.name, m.reason] for m in plan.missing],
             "code": code_hash("bench.report.page"),
+            "looks": [digest(p.read_text()) for p in sorted(_report_folder().glob("*.[chj]*"))],
         }
     )
     stamp_file = folder / ".stamp"
@@ -113,7 +114,7 @@ def report(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[str], None
         rows=rows,
         curves=curves,
         samples=samples(plan, outcome, store),
-        provenance=provenance(plan),
+        provenance=provenance(plan, outcome, store),
     )
     write_atomically(stamp_file, stamp.encode())
     say(f"leaderboard: {folder / 'leaderboard.csv'}   page: {folder / 'index.html'}")
@@ -192,7 +193,7 @@ def samples(plan: Plan, outcome: Outcome, store: Store) -> dict[str, np.ndarray]
     return found
 
 
-def provenance(plan: Plan) -> dict[str, Any]:
+def provenance(plan: Plan, outcome: Outcome, store: Store) -> dict[str, Any]:
     """What a reader needs to make the same report again."""
     config = plan.config
     return {
@@ -201,6 +202,7 @@ def provenance(plan: Plan) -> dict[str, Any]:
         "dataset_title": type(plan.dataset).title,
         "dataset_fingerprint": {pool: plan.dataset.fingerprint(pool)[:16] for pool in POOLS},
         "size": plan.dataset.size,
+        "pools": _pools(plan, outcome, store),
         "seed": config.seed,
         "resamples": config.resamples,
         "preset": config.preset,
@@ -211,6 +213,20 @@ def provenance(plan: Plan) -> dict[str, Any]:
         "notes": plan.notes,
         **machine(),
     }
+
+
+def _pools(plan: Plan, outcome: Outcome, store: Store) -> dict[str, dict[str, int]]:
+    """Images and people of every pool that the run looked at."""
+    found = {}
+    for planned, cell in plan.cells.items():
+        if cell.stage == "faces" and planned in outcome.done:
+            facts = store.card(outcome.done[planned])["facts"]
+            found[cell.params["pool"]] = {"images": facts["images"], "identities": facts["people"]}
+    return found
+
+
+def _report_folder() -> Path:
+    return Path(__file__).parent / "report"
 
 
 def machine() -> dict[str, Any]:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from report_rows import make_rows
 
 from bench.errors import InputError
-from bench.files import write_atomically
 from bench.report.tables import (
     LEADERBOARD,
     METRICS,
@@ -367,16 +366,3 @@ def test_the_leaderboard_survives_a_round_trip(rows: pd.DataFrame, tmp_path: Pat
     assert list(back.columns) == list(LEADERBOARD)
     np.testing.assert_allclose(back["leak"], board["leak"], rtol=1e-5)
     assert back["method"].tolist() == board["method"].tolist()
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_atomically(tmp_path / "x.txt", b"old")
-
-    def stop(self: Path, target: Path) -> Path:
-        raise OSError("disk gone")
-
-    monkeypatch.setattr(Path, "replace", stop)
-    with pytest.raises(OSError, match="disk gone"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
