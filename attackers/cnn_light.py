@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class CNNLight(PixelAttacker):
     """Light CNN (Wu et al., TIFS 2018).
 
-    size: side in pixels the faces are resized to. widths: channels of the stages. steps, batch, rate,
-    weight_decay: of the training.
+    size: side in pixels the faces are resized to. widths: channels of the stages. features: width of
+    the last layer. steps, batch, rate, weight_decay: of the training.
     """
 
     title = "CNN, Light CNN"

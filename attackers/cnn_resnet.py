@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class CNNResNet(PixelAttacker):
     """Pre-activation residual network (He et al., ECCV 2016).
 
-    size: side in pixels the faces are resized to. widths: channels of the stages. steps, batch, rate,
-    weight_decay: of the training.
+    size: side in pixels the faces are resized to. widths: channels of the stages. depth: blocks a stage.
+    steps, batch, rate, weight_decay: of the training.
     """
 
     title = "CNN, residual"

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class CNNWavelet(PixelAttacker):
     """Convolutions on Haar bands with blur pooling (Zhang, ICML 2019).
 
-    size: side in pixels the faces are resized to. widths: channels of the stages. steps, batch, rate,
-    weight_decay: of the training.
+    size: side in pixels the faces are resized to, even. widths: channels of the stages. depth: convolutions
+    a stage. steps, batch, rate, weight_decay: of the training.
     """
 
     title = "CNN, wavelet bands"

@@ -20,7 +20,7 @@ class MultiLayerPerceptron(PerAttribute):
 
     title = "MLP"
     reads = "embedding"
-    options = {"hidden": 128, "epochs": 20, "penalty": 3.0}
+    options = {"hidden": 128, "epochs": 40, "penalty": 0.1}
     presets = {"check": {"hidden": 8, "epochs": 3}}
 
     def _learn(self, vectors: NDArray[np.float32], task: Task) -> State:

@@ -86,7 +86,7 @@ class San(Method):
             "size": 0,
             "widths": [16, 24, 64, 32],
             "residual": True,
-            "steps": 1500,
+            "steps": 1000,
             "batch": 16,
             "rate": 2e-3,
             "decay_from": 0.5,
@@ -99,6 +99,7 @@ class San(Method):
             "viewed": True,
             "in_turn": True,
             "strengths": [0.75, 1.0, 1.25],
+            "keep_matching": 0.8,
         },
         "check": {
             "size": 0,

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import MetricError
-from bench.metrics.uncertainty import IdentityDraw, Interval, interval
+from bench.metrics.uncertainty import IdentityDraw, Interval, interval, unit_interval
 from bench.results import UNDEFINED, Row
+
+_RATES = frozenset({"accuracy", "balanced_accuracy", "auc", "eer", "tmr", "fmr"})
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,10 @@ class Population:
 
 @dataclass(frozen=True)
 class RowMaker:
-    """Fills in what all rows of a subject share."""
+    """Fills in what all rows of a subject share. people: number of test identities behind the resamples."""
 
     template: Row
+    people: int
 
     def row(
         self, metric: str, value: float, samples: ArrayLike | Interval | None = None, **columns: Any
@@ -37,7 +40,7 @@ class RowMaker:
         reason = columns.pop("reason", None)
         if samples is not None:
             try:
-                found = samples if isinstance(samples, Interval) else interval(samples)
+                found = self._interval(metric, value, samples)
                 low, high = found.low, found.high
             except MetricError as error:
                 reason = f"no interval: {error}"
@@ -50,6 +53,12 @@ class RowMaker:
             reason=reason,
             **columns,
         )
+
+    def _interval(self, metric: str, value: float, samples: ArrayLike | Interval) -> Interval:
+        if isinstance(samples, Interval):
+            return samples
+        # Near 0 and 1 plain percentiles cover too little.
+        return unit_interval(value, samples, self.people) if metric in _RATES else interval(samples)
 
     def undefined(self, metric: str, reason: str, **columns: Any) -> Row:
         """A metric that has no value on the data at hand, and why."""

@@ -32,7 +32,7 @@ def run(job: Job) -> Artefact:
     faces = faces_of(job, "faces")
     draw = identity_weights(faces.identities, p["resamples"], p["seed"])
     people = Population(faces.identities, draw)
-    make = RowMaker(_template(job))
+    make = RowMaker(_template(job), len(draw.identities))
     rows = _privacy(job, make, people) + _matching(job, make) + _quality(job, make, people)
     arrays = {}
     for name in p["matchers"]:
@@ -69,9 +69,8 @@ def _privacy(job: Job, make: RowMaker, people: Population) -> list[Row]:
         if role == "kept" and attribute.name not in p["kept"]:
             continue  # another name for something this variant hides: neither hidden nor kept
         readings = _readings(job, attribute.name)
-        here = RowMaker(
-            replace(make.template, attribute=attribute.name, role=role, component_kind="attacker")
-        )
+        template = replace(make.template, attribute=attribute.name, role=role, component_kind="attacker")
+        here = replace(make, template=template)
         rule = obfuscated_rows if role == "obfuscated" else kept_rows
         try:
             rows += rule(here, attribute, faces.labels[attribute.name], readings, people)

@@ -15,12 +15,11 @@ def _conv(channels: int, width: int, stride: int = 1, kernel: int = 3) -> nn.Con
     return nn.Conv2d(channels, width, kernel, stride, kernel // 2, bias=False)
 
 
-class _Shortcut(nn.Sequential):
-    """Identity, or a 1x1 projection where the shape changes."""
-
-    def __init__(self, channels: int, width: int, stride: int) -> None:
-        changes = stride > 1 or channels != width
-        super().__init__(*([_conv(channels, width, stride, 1), nn.BatchNorm2d(width)] if changes else []))
+def _shortcut(channels: int, width: int, stride: int) -> nn.Module:
+    """Every `stride`-th pixel, through a 1x1 projection where the width changes."""
+    if channels == width:
+        return nn.MaxPool2d(1, stride)
+    return nn.Sequential(_conv(channels, width, stride, 1), nn.BatchNorm2d(width))
 
 
 class SqueezeExcite(nn.Module):
@@ -41,7 +40,7 @@ class SEBlock(nn.Module):
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
-        self.shortcut = _Shortcut(channels, width, stride)
+        self.shortcut = _shortcut(channels, width, stride)
         self.residual = nn.Sequential(
             _conv(channels, width, stride),
             nn.BatchNorm2d(width),
@@ -60,7 +59,7 @@ class IRBlock(nn.Module):
 
     def __init__(self, channels: int, width: int, stride: int) -> None:
         super().__init__()
-        self.shortcut = _Shortcut(channels, width, stride)
+        self.shortcut = _shortcut(channels, width, stride)
         self.residual = nn.Sequential(
             nn.BatchNorm2d(channels),
             _conv(channels, width),

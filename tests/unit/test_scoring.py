@@ -14,7 +14,7 @@ from bench.scoring.rows import Population, RowMaker
 PEOPLE, IMAGES = 60, 4
 IDENTITIES = np.repeat(np.arange(PEOPLE), IMAGES)
 LABELS = (IDENTITIES % 2).astype(np.float32)
-MAKE = RowMaker(Row("m", "v", "method", "d", "", None, attribute="gender", component_kind="attacker"))
+MAKE = RowMaker(Row("m", "v", "method", "d", "", None, attribute="gender", component_kind="attacker"), 60)
 SURE, GUESS, FLIPPED = 4.0, 0.0, -4.0
 
 

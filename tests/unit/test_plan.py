@@ -1,0 +1,122 @@
+"""What a run would do, decided without doing it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from bench.config import load_config
+from bench.errors import UsageError
+from bench.faces import POOLS
+from bench.plan import build
+
+
+@pytest.fixture(autouse=True)
+def _no_weights(monkeypatch):
+    monkeypatch.delenv("BENCH_WEIGHTS", raising=False)
+
+
+def plan(**options):
+    return build(load_config(None, {"attackers": ("svm",), "matchers": ("se_resnet",), **options}))
+
+
+def test_the_order_of_the_command_line_changes_no_key():
+    first = plan(methods=("blur", "san:op", "grey"), attackers=("svm", "knn"))
+    second = plan(methods=("grey", "blur", "san:op"), attackers=("knn", "svm"))
+    assert set(first.cells) == set(second.cells)
+
+
+def test_what_does_not_matter_is_in_no_key(tmp_path):
+    keys = set(plan(methods=("blur",)).cells)
+    assert set(plan(methods=("blur",), workers=7, store=tmp_path, out=tmp_path).cells) == keys
+    assert set(plan(methods=("blur",), seed=1).cells) != keys
+
+
+def test_inputs_come_before_their_readers():
+    planned = plan(methods=("all",))
+    seen = set()
+    for key, cell in planned.cells.items():
+        needs = [*cell.inputs.values(), *cell.tolerated.values()]
+        assert set(needs) <= seen, cell.title
+        seen.add(key)
+
+
+def test_originals_come_first_whatever_is_asked_for():
+    assert [s.name for s in plan(methods=("blur",)).subjects] == ["original", "blur"]
+
+
+def test_variants_by_name_by_default_and_all():
+    def names(**options):
+        return {s.name for s in plan(**options).subjects} - {"original"}
+
+    assert names(methods=("blur:strong",)) == {"blur:strong"}
+    assert names(methods=("blur",)) == {"blur"}
+    assert names(methods=("blur",), variants="all") == {"blur", "blur:weak", "blur:strong"}
+    assert len(names(methods=("privacynet",), variants="all")) == 15
+
+
+def test_a_new_attacker_adds_cells_and_keeps_the_others():
+    few, more = plan(methods=("blur",)), plan(methods=("blur",), attackers=("svm", "knn"))
+    stages = {c.stage for k, c in more.cells.items() if k not in few.cells}
+    assert stages == {"attacker_fit", "attack", "score"}
+
+
+def test_a_pretrained_component_without_its_file_is_missing_with_the_remedy():
+    planned = plan(methods=("blur",), attackers=("svm", "dlib_gender"))
+    missing = {m.name: m for m in planned.missing}
+    assert "BENCH_WEIGHTS" in missing["dlib_gender"].remedy
+    assert {"lpips", "niqe"} <= set(missing)
+    assert not [c for c in planned.cells.values() if "dlib_gender" in c.title]
+
+
+def test_no_network_for_photographs_is_set_on_drawn_faces():
+    planned = build(load_config(None, {"methods": ("original",)}))
+    titles = " ".join(c.title for c in planned.cells.values())
+    assert "se_resnet" in titles
+    assert "intel_reid" not in titles
+    assert "dlib_gender" not in titles
+
+
+def test_methods_learn_where_attackers_and_tests_never_look():
+    planned = plan(methods=("san",), options={"san": {"steps": 7}})
+    pools = {k: c.params["pool"] for k, c in planned.cells.items() if c.stage == "faces"}
+    assert set(pools.values()) == set(POOLS)
+    for cell in planned.cells.values():
+        read = {pools[k] for k in cell.inputs.values() if k in pools}
+        if cell.stage in ("fit", "auxiliary"):
+            assert read == {"develop", "validation"}, cell.title
+        elif cell.stage in ("matcher_fit", "attacker_fit"):
+            assert read == {"attack"}, cell.title
+        elif cell.stage in ("protect", "match", "score", "attack", "quality"):
+            assert read <= {"test"}, cell.title
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"methods": ("sna",)}, "unknown method 'sna'; did you mean san"),
+        ({"methods": ("san:oq",)}, "unknown variant of san 'oq'; known: nt, op, sm"),
+        ({"attackers": ("svn",)}, "unknown attacker 'svn'; did you mean svm"),
+        ({"matchers": ("arcfase",)}, "unknown matcher 'arcfase'; did you mean arcface"),
+        ({"extractors": ("arcface",)}, "unknown extractor"),
+        ({"attributes": ("gander",)}, "unknown attribute of synthetic 'gander'; did you mean gender"),
+        ({"dataset": "celebra"}, "unknown dataset 'celebra'; did you mean celeba"),
+        ({"options": {"sann": {}}}, "unknown component in options 'sann'; did you mean san"),
+        ({"options": {"svm": {"penalti": 1.0}}}, "unknown option of svm 'penalti'; did you mean penalty"),
+        ({"options": {"san": {"steps": "many"}}, "methods": ("san",)}, "option steps of san must be int"),
+    ],
+)
+def test_unknown_names_are_answered_with_the_nearest(options, said):
+    with pytest.raises(UsageError, match=said):
+        plan(**{"methods": ("blur",), **options})
+
+
+def test_help_and_list_import_nothing_heavy():
+    code = (
+        "import sys; from typer.testing import CliRunner; from bench.cli import app;"
+        "r = CliRunner();"
+        "assert r.invoke(app, ['--help']).exit_code == 0;"
+        "assert r.invoke(app, ['list', 'methods']).exit_code == 0;"
+        "sys.exit(bool({'torch', 'sklearn', 'numpy', 'pandas', 'scipy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
