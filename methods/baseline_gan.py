@@ -22,6 +22,7 @@ class BaselineGan(AttributeGan):
     selected = ("gender", "race", "age2", "young", "gender+race+age2")
     options = {
         "size": 224,
+        "keep_detail": False,
         "stem": 64,
         "down": [128, 256],
         "up": [128, 64],
@@ -54,14 +55,15 @@ class BaselineGan(AttributeGan):
         "lambda_kept": 0.0,
         "confidence": 1.0,
         "viewed": False,
-        "in_turn": False,
+        "turns": [],
         "strengths": [1.0],
         "keep_matching": 0.85,
     }
     presets = {
         "paper": {},
         "quick": {
-            "size": 0,
+            "size": 64,
+            "keep_detail": True,
             "stem": 0,
             "down": [32, 48],
             "up": [32, 16],
@@ -86,8 +88,8 @@ class BaselineGan(AttributeGan):
             "lambda_kept": 0.5,
             "confidence": 0.8,
             "viewed": True,
-            "in_turn": True,
-            "strengths": [0.75, 1.0, 1.25],
+            "turns": [0, 2, 1, 2],
+            "strengths": [1.0, 1.25],
         },
         "check": {
             "size": 0,

@@ -45,6 +45,7 @@ class PrivacyNet(AttributeGan):
     )
     options = {
         "size": 224,
+        "keep_detail": False,
         "stem": 0,
         "down": [64, 128],
         "up": [64, 32],
@@ -77,7 +78,7 @@ class PrivacyNet(AttributeGan):
         "lambda_kept": 0.0,
         "confidence": 1.0,
         "viewed": False,
-        "in_turn": False,
+        "turns": [],
         "strengths": [1.0],
         "keep_matching": 0.85,
     }
@@ -85,7 +86,8 @@ class PrivacyNet(AttributeGan):
         "paper": {},
         "stargan": {"stem": 64, "down": [128, 256], "up": [128, 64], "head_bias": False},
         "quick": {
-            "size": 0,
+            "size": 64,
+            "keep_detail": True,
             "down": [32, 48],
             "up": [32, 16],
             "blocks": 2,
@@ -108,8 +110,8 @@ class PrivacyNet(AttributeGan):
             "lambda_kept": 0.5,
             "confidence": 0.8,
             "viewed": True,
-            "in_turn": True,
-            "strengths": [0.75, 1.0, 1.25],
+            "turns": [0, 2, 1, 2],
+            "strengths": [1.0, 1.25],
         },
         "check": {
             "size": 0,

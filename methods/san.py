@@ -58,6 +58,7 @@ class San(Method):
     trained = True
     options = {
         "size": 224,
+        "keep_detail": False,
         "widths": [8, 12, 256, 128],
         "residual": False,
         "steps": 393_375,
@@ -75,7 +76,7 @@ class San(Method):
         "lambda_kept": 0.0,
         "confidence": 1.0,
         "viewed": False,
-        "in_turn": False,
+        "turns": [],
         "strengths": [1.0],
         "keep_matching": 0.85,
     }
@@ -83,7 +84,8 @@ class San(Method):
         "paper": {},
         "san_public_code": {"pixel_loss": "l1", "matching_on": "mean", "lambda_match": 8.0},
         "quick": {
-            "size": 0,
+            "size": 64,
+            "keep_detail": True,
             "widths": [16, 24, 64, 32],
             "residual": True,
             "steps": 1000,
@@ -97,8 +99,8 @@ class San(Method):
             "lambda_kept": 0.5,
             "confidence": 0.8,
             "viewed": True,
-            "in_turn": True,
-            "strengths": [0.75, 1.0, 1.25],
+            "turns": [0, 2, 1, 2],
+            "strengths": [1.0, 1.25],
             "keep_matching": 0.8,
         },
         "check": {
@@ -106,7 +108,7 @@ class San(Method):
             "widths": [4, 4, 8, 8],
             "steps": 4,
             "viewed": True,
-            "in_turn": True,
+            "turns": [0, 2, 1, 2],
             "lambda_kept": 0.5,
         },
     }
@@ -157,11 +159,11 @@ class San(Method):
             ctx,
             keep_matching=s["keep_matching"],
         )
-        apply(chosen.snapshot, chosen.strength)
+        apply(chosen.snapshot, chosen.strengths["op"])
         return {
             "curves": curves,
             "step": snapshots[chosen.snapshot].step,
-            "strength": chosen.strength,
+            "strength": self._strength,
             "candidates": chosen.figures,
             "trained_against": list(auxiliaries.names),
         }

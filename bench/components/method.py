@@ -122,7 +122,9 @@ class Method(Component):
 
     obfuscates: attributes it can hide, in order of importance. needs_labels: attributes whose label it must
     be told.
-    native_size: side in pixels it works at; images are resized to it and back. 0: any size.
+    native_size: side in pixels it works at (option `size`); images are resized to it and back. 0: any size.
+    keeps_detail: what is resized back is the change alone (option `keep_detail`), added to the image, so that
+        working at a small size costs no sharpness.
     role: `method`, or `control` for the yardsticks that stand beside the methods in every table.
     trained: whether `_fit` must run (or shipped weights be loaded) before `protect`.
     uses_auxiliaries: whether `_fit` reads the auxiliaries it is handed; where it does not, none need be
@@ -144,6 +146,10 @@ class Method(Component):
     @property
     def native_size(self) -> int:
         return int(self.settings.get("size", 0))
+
+    @property
+    def keeps_detail(self) -> bool:
+        return bool(self.settings.get("keep_detail", False))
 
     def _variants(self) -> Sequence[Variant]:
         """All output modes on a dataset with `self.attributes`; none: the method has nothing to do there."""
@@ -233,10 +239,14 @@ class Method(Component):
         size = self.native_size or batch.size
         images = to_tensor(batch.images, device)
         with torch.no_grad():
-            output = self._protect(resize(images, size), self._request(batch, variant, seed, device, size))
+            small = resize(images, size)
+            output = self._protect(small, self._request(batch, variant, seed, device, size))
             self._check(output, (len(rows), 3, size, size))
             failed = ~torch.isfinite(output).flatten(1).all(1)
             output[failed] = 0
+            if self.keeps_detail and size != batch.size:
+                output = images + enlarge(output - small, batch.size)
+                output[failed] = 0
             return to_uint8(resize(output, batch.size)), failed.cpu().numpy()
 
     def _request(self, faces: Faces, variant: Variant, seed: int, device: str, size: int) -> Request:
@@ -300,11 +310,16 @@ def to_uint8(images: torch.Tensor) -> NDArray[np.uint8]:
 
 def resize(images: torch.Tensor, size: int) -> torch.Tensor:
     """Bicubic with antialiasing to (N, C, size, size), clamped to [0, 1]; unchanged at equal size."""
-    from torch.nn.functional import interpolate
-
     if images.shape[-1] == size and images.shape[-2] == size:
         return images
-    return interpolate(images, (size, size), mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
+    return enlarge(images, size).clamp(0, 1)
+
+
+def enlarge(planes: torch.Tensor, size: int) -> torch.Tensor:
+    """As `resize`, for values of any range: not clamped."""
+    from torch.nn.functional import interpolate
+
+    return interpolate(planes, (size, size), mode="bicubic", align_corners=False, antialias=True)
 
 
 def _seed_everything(seed: int) -> None:

@@ -45,6 +45,14 @@ class AttributeGan(Method):
             names = [a for a in names if a != "young"]
         return LabelCode([self.attributes[a] for a in names])
 
+    @property
+    def _parts(self) -> list[str]:
+        """Names of the variants that change one attribute; the others are made of these, joined by `+`.
+
+        A strength is chosen for each; a variant of several parts takes their mean.
+        """
+        return [v.name for v in self._variants() if "+" not in v.name]
+
     def _variants(self) -> Sequence[Variant]:
         found = selective_variants(self.code.attributes, self.selected)
         return [replace(v, obfuscates=self._with_synonyms(v.obfuscates)) for v in found]
@@ -61,7 +69,6 @@ class AttributeGan(Method):
         from methods._blocks.training import Plan, train
 
         s = self.settings
-        self._strength = 1.0
         self._network = self._new_network(ctx.seed)
         size = self.native_size or faces.size
         task = GanTask(self._network, self.code, size, auxiliaries, s, seed=ctx.seed)
@@ -78,10 +85,10 @@ class AttributeGan(Method):
 
         def apply(index: int, strength: float) -> Any:
             load_module(self._network, snapshots[index].state)
-            self._strength = strength
+            self._strengths = dict.fromkeys(self._parts, strength)
             return partial(self.protect, seed=ctx.seed, device=ctx.device)
 
-        singles = [v for v in self.variants() if len(v.parameters["goals"]) == 1]
+        singles = [v for v in self.variants() if v.name in self._parts]
         chosen = choose(
             apply,
             len(snapshots),
@@ -91,32 +98,35 @@ class AttributeGan(Method):
             ctx,
             keep_matching=s["keep_matching"],
         )
-        apply(chosen.snapshot, chosen.strength)
+        apply(chosen.snapshot, 1.0)
+        self._strengths = chosen.strengths
         return {
             "curves": curves,
             "step": snapshots[chosen.snapshot].step,
-            "strength": chosen.strength,
+            **{f"strength_{name}": value for name, value in chosen.strengths.items()},
             "candidates": chosen.figures,
             "trained_against": list(auxiliaries.names),
         }
 
     def state(self) -> State:
         return {
-            "strength": np.array([self._strength], np.float32),
+            "strengths": np.array([self._strengths[p] for p in self._parts], np.float32),
             **module_state(self._network, "network/", half=True),
         }
 
     def restore(self, state: State) -> None:
-        self._strength = float(state["strength"][0])
+        self._strengths = dict(zip(self._parts, map(float, state["strengths"]), strict=True))
         self._network = self._new_network(0)
-        load_module(self._network, {k: v for k, v in state.items() if k != "strength"}, "network/")
+        load_module(self._network, {k: v for k, v in state.items() if k != "strengths"}, "network/")
 
     def _protect(self, images: Tensor, request: Request) -> Tensor:
         network = self._network.to(images.device).eval()
         goals = request.variant.parameters["goals"]
         wanted = target_labels(request.labels, goals, self.code.classes, request.uniform(len(goals)))
         drawn = network(images * 2 - 1, self.code.encode(wanted)) / 2 + 0.5
-        return (images + self._strength * (drawn - images)).clamp(0, 1)
+        parts = request.variant.name.split("+")
+        strength = sum(self._strengths[p] for p in parts) / len(parts)
+        return (images + strength * (drawn - images)).clamp(0, 1)
 
     def _new_network(self, seed: int) -> TranslationGenerator:
         import torch

@@ -46,7 +46,7 @@ class GanTask(Task):
             "critic": torch.optim.Adam(self.critic.parameters(), lr=s["critic_rate"], betas=betas),
         }
         self.opponents = Opponents(
-            auxiliaries, confidence=s["confidence"], viewed=s["viewed"], in_turn=s["in_turn"]
+            auxiliaries, confidence=s["confidence"], viewed=s["viewed"], turns=s["turns"]
         )
 
     def step(self, number: int, batch: Batch) -> Mapping[str, Tensor]:

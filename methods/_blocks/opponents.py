@@ -28,7 +28,8 @@ class Opponents:
         cross-entropy; less stops the generator from overdoing it, which would flip unseen attackers
         instead of confusing them.
     viewed: show the classifiers `VIEW`s of the generated images instead of the images.
-    in_turn: ask one classifier a step, each in its turn, instead of all: the same mean loss, more steps.
+    turns: ask one classifier a step, by these places among the auxiliaries' in turn (modulo their number),
+        instead of all in every step: more steps in the same time. A place named twice weighs twice.
     """
 
     def __init__(
@@ -37,12 +38,12 @@ class Opponents:
         *,
         confidence: float = 1.0,
         viewed: bool = False,
-        in_turn: bool = False,
+        turns: Sequence[int] = (),
     ) -> None:
         self._auxiliaries = auxiliaries
         self._confidence = confidence
         self._view = VIEW if viewed else None
-        self._in_turn = in_turn
+        self._turns = tuple(turns)
 
     def look(self, images: Tensor, step: int, generator: torch.Generator) -> Looks:
         """What the classifiers whose turn it is in `step` say of generated images, with gradients."""
@@ -64,7 +65,9 @@ class Opponents:
 
     def _asked(self, step: int) -> Sequence[Callable[[Tensor], Mapping[str, Tensor]]]:
         everyone = self._auxiliaries.classifiers
-        return [everyone[step % len(everyone)]] if self._in_turn else everyone
+        if not self._turns:
+            return everyone
+        return [everyone[self._turns[step % len(self._turns)] % len(everyone)]]
 
     def _towards(self, logits: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
         total = torch.zeros((), device=next(iter(logits.values())).device)

@@ -41,7 +41,7 @@ class SanTask(Task):
             auxiliaries,
             confidence=settings["confidence"],
             viewed=settings["viewed"],
-            in_turn=settings["in_turn"],
+            turns=settings["turns"],
         )
 
     def step(self, number: int, batch: Batch) -> Mapping[str, Tensor]:

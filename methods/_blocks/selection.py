@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 from typing import Any, Protocol
 
 from bench.api import Auxiliaries, BenchError, Context, Faces, Protected, Variant, Verdict
@@ -21,10 +20,10 @@ class Protect(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """The winning candidate: index of the snapshot, strength, and the figures of all candidates."""
+    """The winner: index of the snapshot, strength of each variant by name, and the figures of what was judged."""
 
     snapshot: int
-    strength: float
+    strengths: dict[str, float]
     figures: list[dict[str, Any]]
 
 
@@ -38,22 +37,36 @@ def choose(
     *,
     keep_matching: float,
 ) -> Choice:
-    """Judge every snapshot at every strength on `variants` and take the one with the highest mean `score`.
+    """The snapshot with the highest mean `score` over `variants` at the strength nearest 1, then for each
+    variant the strength with the highest score.
 
     apply: (index of a snapshot, strength) -> the method's protect with them.
-    A single candidate is taken without judging it.
+    What there is no choice of is not judged.
     """
-    candidates = list(product(range(snapshots), strengths))
-    if len(candidates) == 1:
-        return Choice(*candidates[0], figures=[])
-    figures = []
-    for number, (snapshot, strength) in enumerate(candidates):
-        ctx.report(number, len(candidates), f"judging candidate {number + 1} of {len(candidates)}")
-        protect = apply(snapshot, strength)
-        verdicts = {v.name: auxiliaries.judge(partial(protect, variant=v), v) for v in variants}
-        figures.append(_row(snapshot, strength, verdicts, keep_matching))
-    best = max(range(len(candidates)), key=lambda i: figures[i]["score"])
-    return Choice(*candidates[best], figures=figures)
+    usual = min(strengths, key=lambda s: abs(s - 1))
+    figures: list[dict[str, Any]] = []
+    scores: dict[tuple[int, float, str], float] = {}
+
+    def judged(snapshot: int, strength: float, variant: Variant) -> float:
+        key = snapshot, strength, variant.name
+        if key not in scores:
+            ctx.report(len(scores), total, f"judging {variant.name}, strength {strength:g}")
+            protect = partial(apply(snapshot, strength), variant=variant)
+            verdict = auxiliaries.judge(protect, variant)
+            scores[key] = score(verdict, keep_matching)
+            figures.append(_row(snapshot, strength, variant, verdict, scores[key]))
+        return scores[key]
+
+    total = len(variants) * (len(strengths) - 1 + snapshots)
+    best = 0
+    if snapshots > 1:
+        best = max(range(snapshots), key=lambda i: sum(judged(i, usual, v) for v in variants))
+    chosen = dict.fromkeys((v.name for v in variants), usual)
+    if len(strengths) > 1:
+        for variant in variants:
+            by_strength = {s: judged(best, s, variant) for s in strengths}
+            chosen[variant.name] = max(by_strength, key=by_strength.__getitem__)
+    return Choice(best, chosen, figures)
 
 
 def score(verdict: Verdict, keep_matching: float) -> float:
@@ -69,20 +82,15 @@ def score(verdict: Verdict, keep_matching: float) -> float:
 
 
 def _row(
-    snapshot: int, strength: float, verdicts: dict[str, Verdict], keep_matching: float
+    snapshot: int, strength: float, variant: Variant, verdict: Verdict, reached: float
 ) -> dict[str, Any]:
-    scores = [score(v, keep_matching) for v in verdicts.values()]
     return {
         "snapshot": snapshot,
         "strength": strength,
-        "score": sum(scores) / len(scores),
-        "verdicts": {
-            name: {
-                "leak": dict(v.leak),
-                "reduction": dict(v.reduction),
-                "matching": v.matching,
-                "kept_drop": v.kept_drop,
-            }
-            for name, v in verdicts.items()
-        },
+        "variant": variant.name,
+        "score": reached,
+        "leak": dict(verdict.leak),
+        "reduction": dict(verdict.reduction),
+        "matching": verdict.matching,
+        "kept_drop": verdict.kept_drop,
     }

@@ -1,4 +1,4 @@
-"""Attackers on embeddings: they read what is there, agree with the libraries, and survive storage as arrays."""
+"""Attackers on embeddings: they read what is there, agree with the libraries, and are stored as arrays."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RACE = Attribute("race", ("a", "b", "c"))
 FAST: dict[type[Attacker], dict[str, Any]] = {
     SupportVectorMachine: {},
     NearestNeighbours: {},
-    MultiLayerPerceptron: {"hidden": 32, "epochs": 20},
+    MultiLayerPerceptron: {"hidden": 32, "epochs": 80},
     RandomForest: {"trees": 30},
     XGBoost: {"rounds": 20},
     Quadratic: {},
@@ -36,9 +36,9 @@ Labels = Mapping[str, NDArray[np.float32]]
 
 
 def embeddings(count: int, seed: int) -> tuple[NDArray[np.float32], Labels]:
-    """Unit vectors (N, 16) in which gender is the sign of a product, and race one of three directions."""
+    """Unit vectors (N, 10) in which gender is the sign of a product, and race one of three directions."""
     rng = np.random.default_rng(seed)
-    vectors = rng.normal(size=(count, 16))
+    vectors = rng.normal(size=(count, 10))
     race = rng.choice(3, count, p=[0.5, 0.3, 0.2])
     gender = rng.integers(0, 2, count)
     vectors[:, 0] = rng.choice([-2, 2], count) + 0.3 * rng.normal(size=count)
@@ -69,8 +69,9 @@ def test_reads_all_attributes_of_unseen_people(kind: type[Attacker]) -> None:
     assert scores["gender"].shape == (300, 2)
     assert scores["race"].shape == (300, 3)
     assert accuracy(scores["race"], TEST_LABELS["race"]) > 0.8
-    # A forest sees one component at a time, and gender is a product of two.
-    assert accuracy(scores["gender"], TEST_LABELS["gender"]) > (0.75 if kind is RandomForest else 0.88)
+    # Trees split one component at a time, and gender is a product of two.
+    hard = kind in (RandomForest, XGBoost)
+    assert accuracy(scores["gender"], TEST_LABELS["gender"]) > (0.7 if hard else 0.9)
 
 
 @everyone
@@ -142,11 +143,10 @@ def test_an_untrained_one_says_so(kind: type[Attacker]) -> None:
 # -- agreement with the libraries ------------------------------------------------------------------
 
 
-def softmaxed(scores: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float64]:
+def softmaxed(scores: NDArray[np.float32], labels: NDArray[np.float32]) -> Any:
     """The probabilities behind balanced log scores."""
     priors = np.bincount(labels.astype(int)) / len(labels)
-    values = np.exp(scores.astype(np.float64)) * priors * len(priors)
-    return values
+    return np.exp(scores.astype(np.float64)) * priors * len(priors)
 
 
 @pytest.mark.parametrize("name", ["gender", "race"])
@@ -246,14 +246,20 @@ def test_quadratic_equals_kernel_ridge() -> None:
     np.testing.assert_allclose(scores, wanted, atol=1e-4)
 
 
-def test_unequal_classes_have_equal_say() -> None:
-    """One in ten is of class 1; naming class 0 always would be right nine times in ten and tell nothing."""
+@everyone
+def test_a_rare_class_is_found(kind: type[Attacker]) -> None:
+    """One in ten: naming the common class always would be right nine times in ten, and tell nothing."""
     rng = np.random.default_rng(0)
-    rare = (rng.random(400) < 0.1).astype(np.float32)
-    vectors = TRAIN.copy()
-    vectors[:, 5] += 0.25 * rare
-    for kind in FAST:
-        attacker = kind(**FAST[kind])
-        attacker.fit(vectors, {"gender": rare}, (GENDER,), Context())
-        named = attacker.scores(TEST, Context())["gender"].argmax(axis=1)
-        assert named.mean() > 0.02 if kind in (SupportVectorMachine, XGBoost) else named.mean() > 0.1, kind.id
+
+    def draw(count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        rare = rng.random(count) < 0.1
+        vectors = rng.normal(size=(count, 8)) + 0.9 * rare[:, None]
+        return vectors.astype(np.float32), rare.astype(np.float32)
+
+    vectors, rare = draw(500)
+    attacker = kind(**FAST[kind])
+    attacker.fit(vectors, {"gender": rare}, (GENDER,), Context())
+    probes, wanted = draw(1000)
+    named = attacker.scores(probes, Context())["gender"].argmax(axis=1)
+    assert named[wanted == 1].mean() > 0.5
+    assert named[wanted == 0].mean() < 0.35
