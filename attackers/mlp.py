@@ -30,7 +30,11 @@ class MultiLayerPerceptron(PerAttribute):
         s = self.settings
         centre, spread = vectors.mean(axis=0), np.maximum(vectors.std(axis=0), 1e-6)
         model = MLPClassifier(
-            (s["hidden"],), alpha=s["penalty"], max_iter=s["epochs"], batch_size=64, random_state=task.seed
+            (s["hidden"],),
+            alpha=s["penalty"],
+            max_iter=s["epochs"],
+            batch_size=min(64, len(vectors)),
+            random_state=task.seed,
         )
         with warnings.catch_warnings():
             # The number of epochs is the regularisation; running into it is meant.

@@ -57,18 +57,17 @@ def _try(what: str, check: Callable[[], None]) -> Finding:
 
 
 @cache
-def tiny_faces(first: int = 0, people: int = 12) -> Faces:
-    """A few procedural faces at 64 px with all labels; people `first` onwards."""
-    dataset = discover.load_class("dataset", "synthetic")(
-        test_people=first + people, test_images=3, size=64, seed=7
-    )
+def tiny_faces(people: int = 24) -> Faces:
+    """Three procedural faces of each of `people` people, numbered from 0, at 64 px with all labels."""
+    dataset = discover.load_class("dataset", "synthetic")(test_people=people, test_images=3, size=64, seed=7)
     faces: Faces = dataset.load("test")
-    return faces.take(faces.identities >= first)
+    return replace(faces, identities=faces.identities - faces.identities.min())
 
 
 @cache
 def _two_pools() -> tuple[Faces, Faces]:
-    faces = tiny_faces(0, 24)
+    """Faces to learn from and faces of other people."""
+    faces = tiny_faces()
     return faces.take(faces.identities < 16), faces.take(faces.identities >= 16)
 
 

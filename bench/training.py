@@ -201,13 +201,11 @@ def masked_cross_entropy(
     logits: Mapping[str, Tensor],
     labels: Mapping[str, Tensor],
     weights: Mapping[str, Tensor] | None = None,
-    *,
-    smoothing: float = 0.0,
 ) -> Tensor:
     """Mean over attributes of the mean cross-entropy over the samples whose label is known (>= 0).
 
     logits: attribute -> (B, K). labels: attribute -> int64 (B,), -1 where unknown.
-    weights: attribute -> (K,), see `class_weights`. smoothing: label smoothing in [0, 1).
+    weights: attribute -> (K,), see `class_weights`.
     An attribute without any known label in the batch adds 0.
     """
     import torch
@@ -217,9 +215,7 @@ def masked_cross_entropy(
     for name, values in logits.items():
         known = labels[name] >= 0
         share = weights[name] if weights is not None else None
-        total = cross_entropy(
-            values, labels[name], share, ignore_index=-1, reduction="sum", label_smoothing=smoothing
-        )
+        total = cross_entropy(values, labels[name], share, ignore_index=-1, reduction="sum")
         # Weights average 1 over the pool, so counting samples keeps rare classes heavier than the mean would.
         parts.append(total / known.sum().clamp(min=1))
     return torch.stack(parts).mean()

@@ -15,8 +15,9 @@ Choices where the paper is silent or contradicts itself:
   takes three channels, and "another race" is then drawn for each face.
 
 Preset `quick` adds what small faces and minutes of training need: a narrow generator that draws a change
-of the image (`residual`), the auxiliary classifiers beside the critic's own, and a strength chosen on
-VALIDATION.
+of the image (`residual`), the auxiliary classifiers beside the critic's own (asked in turn, every other time
+the one that reads the matcher's embedding: pixels and embeddings weigh the same), and for each attribute a
+strength chosen on VALIDATION. It works at 64 px and adds its change to larger images (`keep_detail`).
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ Choices where the paper, FlowSAN's account of it and the authors' public code di
 - Schedule of the code: Adam 2e-4, batch 8, 20 epochs of 157,350 images, matching off for the first 5.
 
 Preset `quick` adds what small faces and minutes of training need: narrower layers, an output that starts
-as the input (`residual`), classifiers that look at changed views and need only be 80 % sure, and a
-strength chosen on VALIDATION.
+as the input (`residual`), classifiers that look at changed views, need only be 80 % sure and are asked in
+turn (every other time the one that reads the matcher's embedding: pixels and embeddings weigh the same), and
+a strength chosen on VALIDATION. It works at 64 px and adds its change to larger images (`keep_detail`).
 """
 
 from __future__ import annotations

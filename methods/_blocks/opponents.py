@@ -83,7 +83,7 @@ class Opponents:
 
 
 def kept_loss(looks: Looks, before: Looks, but: frozenset[str]) -> Tensor:
-    """KL divergence of what is said of attributes other than `but` from what was said `before`; mean of all."""
+    """KL divergence of what is said of attributes other than `but` from what was said `before`."""
     losses = [
         kl_div(log_softmax(after[a], 1), log_softmax(said[a], 1), log_target=True, reduction="batchmean")
         for after, said in zip(looks, before, strict=True)

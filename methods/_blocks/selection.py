@@ -20,7 +20,7 @@ class Protect(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """The winner: index of the snapshot, strength of each variant by name, and the figures of what was judged."""
+    """The winning snapshot's index, the strength of each variant by name, and the figures of all judged."""
 
     snapshot: int
     strengths: dict[str, float]

@@ -92,6 +92,8 @@ def test_a_sound_method_passes(author):
 
 
 def test_tiny_faces_are_labelled_and_of_both_genders():
-    faces = contract.tiny_faces()
-    assert set(faces.labels["gender"]) == {0.0, 1.0}
+    learn, others = contract._two_pools()
+    assert (len(learn), len(others)) == (48, 24)
+    for faces in (learn, others):
+        assert set(faces.labels["gender"]) == {0.0, 1.0}
     assert GENDER in faces.attributes

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
@@ -31,7 +33,7 @@ def tiny_faces(
     Two images of each identity.
     """
     rng = np.random.default_rng([seed, first_identity])
-    labels = {}
+    labels: dict[str, NDArray[Any]] = {}
     for place, attribute in enumerate(attributes):
         if attribute.is_number:
             labels[attribute.name] = rng.uniform(18, 70, n)

@@ -14,7 +14,7 @@ def test_rows_come_back_from_the_distinct_ones():
 
 
 def test_faces_differ_by_landmarks_only_for_networks_that_align():
-    faces = tiny_faces(0, 3)
+    faces = tiny_faces(3)
     blank = replace(faces, images=np.zeros_like(faces.images))
     assert len(distinct_faces(blank, aligned=False)[0]) == 1
     assert faces.landmarks is not None

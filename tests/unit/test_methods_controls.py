@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from methods_tiny import EMBEDDED, TinyAuxiliaries, tiny_faces
@@ -18,7 +20,7 @@ from methods.resample import Resample
 GRADED = (Resample, Blur, Pixelate, Noise)
 
 
-def protected(method: Method, faces: Faces, variant: str = "default", **kwargs: int) -> np.ndarray:
+def protected(method: Method, faces: Faces, variant: str = "default", **kwargs: Any) -> np.ndarray:
     found = method.protect(faces, method.variant(variant), **kwargs)
     assert not found.failed.any()
     return found.images

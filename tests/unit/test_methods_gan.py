@@ -21,6 +21,8 @@ from methods.privacynet import PrivacyNet
 
 THREE = (GENDER, RACE, AGE_GROUP)
 TINY: dict[str, Any] = {
+    "size": 0,
+    "keep_detail": False,
     "down": [6, 8],
     "up": [6, 6],
     "blocks": 1,
@@ -171,8 +173,15 @@ def test_race_is_drawn_by_key_not_by_place(fitted: AttributeGan) -> None:
 def test_strength_blends_with_the_original(fitted: AttributeGan) -> None:
     faces = tiny_faces(6, first_identity=300)
     blended = tiny()
-    blended.restore({**fitted.state(), "strength": np.float32([0.0])})
-    assert np.array_equal(blended.protect(faces, blended.variant("gender")).images, faces.images)
+    blended.restore({**fitted.state(), "strengths": np.array([0, 0, 40, 40, 40], np.float32)})
+
+    def change(method: AttributeGan, variant: str) -> float:
+        images = method.protect(faces, method.variant(variant)).images
+        return float(np.abs(images.astype(float) - faces.images).mean())
+
+    assert change(blended, "gender") == change(blended, "gender+race") == 0
+    # A variant of several parts takes the mean of their strengths.
+    assert 0 < change(fitted, "gender+age0") < change(blended, "gender+age0") < change(blended, "age0")
 
 
 def test_restored_twin_protects_alike(fitted: AttributeGan) -> None:
@@ -240,7 +249,7 @@ def test_critic_steps_come_before_each_generator_step() -> None:
 )
 def test_a_weight_of_zero_drops_its_term(weights: dict[str, float], terms: set[str]) -> None:
     faces = tiny_faces(6)
-    losses = gan_task(tiny(**weights), faces).step(0, batch_of(faces))
+    losses = gan_task(tiny(PrivacyNet, **weights), faces).step(0, batch_of(faces))
     optional = {"rec", "match", "pixel", "kept", "classifiers"}
     assert optional & losses.keys() == terms
 
@@ -276,10 +285,14 @@ def test_interrupted_fit_resumes_to_the_same_bytes(
     assert all(np.array_equal(v, expected[k]) for k, v in resumed.state().items())
 
 
-def test_every_single_output_is_judged() -> None:
+def test_every_single_output_gets_its_own_strength() -> None:
     auxiliaries = TinyAuxiliaries()
     method = tiny(strengths=[0.5, 1.0])
     figures = method.fit(tiny_faces(), tiny_faces(first_identity=100), auxiliaries, Context())
-    assert auxiliaries.judged == ["gender", "race", "age0", "age1", "age2"] * 2
-    assert figures["strength"] in (0.5, 1.0)
-    assert method.state()["strength"][0] == figures["strength"]
+    singles = ["gender", "race", "age0", "age1", "age2"]
+    assert auxiliaries.judged == [name for name in singles for _ in (0.5, 1.0)]
+    chosen = [figures[f"strength_{name}"] for name in singles]
+    assert method.state()["strengths"].tolist() == chosen
+    for name, strength in zip(singles, chosen, strict=True):
+        rows = [c for c in figures["candidates"] if c["variant"] == name]
+        assert strength == max(rows, key=lambda c: c["score"])["strength"]

@@ -104,10 +104,11 @@ def test_gradient_penalty_of_a_linear_critic() -> None:
 
 
 def test_gradient_penalty_trains_the_critic() -> None:
-    critic = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))
-    gradient_penalty(critic, torch.randn(3, 1, 2, 2), torch.randn(3, 1, 2, 2), torch.rand(3)).backward()
-    assert critic[1].weight.grad is not None
-    assert critic[1].weight.grad.abs().sum() > 0
+    linear = nn.Linear(4, 1)
+    real, fake = torch.randn(3, 1, 2, 2), torch.randn(3, 1, 2, 2)
+    gradient_penalty(nn.Sequential(nn.Flatten(), linear), real, fake, torch.rand(3)).backward()
+    assert linear.weight.grad is not None
+    assert linear.weight.grad.abs().sum() > 0
 
 
 def test_wasserstein_loss_falls_when_reals_score_higher() -> None:

@@ -177,16 +177,17 @@ def chosen(snapshots: int, strengths: list[float], judge: Any) -> Choice:
     return choose(apply, snapshots, strengths, [HIDES_GENDER], judge, Context(), keep_matching=0.85)
 
 
-def test_choose_takes_the_best_candidate() -> None:
+def test_choose_takes_the_best_snapshot_and_then_the_best_strength() -> None:
     found = chosen(2, [0.5, 1.0, 1.5], Judge())
-    assert (found.snapshot, found.strength) == (1, 1.0)
-    assert len(found.figures) == 6
-    assert found.figures[0]["verdicts"]["op"]["matching"] == 1.0
+    assert (found.snapshot, found.strengths) == (1, {"op": 1.0})
+    judged = [(f["snapshot"], f["strength"]) for f in found.figures]
+    assert judged == [(0, 1.0), (1, 1.0), (1, 0.5), (1, 1.5)]
+    assert found.figures[0]["matching"] == 1.0
 
 
 def test_a_single_candidate_needs_no_judge() -> None:
     found = chosen(1, [1.0], None)
-    assert (found.snapshot, found.strength, found.figures) == (0, 1.0, [])
+    assert (found.snapshot, found.strengths, found.figures) == (0, {"op": 1.0}, [])
 
 
 def test_no_leak_at_all_is_an_error() -> None:
