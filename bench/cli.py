@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -225,6 +226,10 @@ def doctor(weights: _Weights = None) -> None:
 
 def main() -> None:
     """Entry point: errors become one line and an exit status; `-v` shows the traceback."""
+    # A background job may have been started with Ctrl-C ignored, and a scheduler stops with SIGTERM: both
+    # end the run in order, with no worker left behind.
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, signal.default_int_handler)
     try:
         status = app(standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):

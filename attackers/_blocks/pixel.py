@@ -24,6 +24,7 @@ from bench.api import (
     resize,
     to_tensor,
 )
+from bench.grey import partly_grey
 from bench.training import (
     Augment,
     channels_last,
@@ -77,7 +78,7 @@ class PixelAttacker(Attacker):
             network,
             resize_images(inputs.images, s["size"]),
             lambda module, pixels, rows: masked_cross_entropy(
-                module(pixels), {name: values[rows] for name, values in known.items()}, weights
+                module(partly_grey(pixels)), {name: values[rows] for name, values in known.items()}, weights
             ),
             steps=s["steps"],
             batch=s["batch"],

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import BenchError, Context, Faces, Matcher, State, load_module, module_state, resize, to_tensor
+from bench.grey import partly_grey
 from bench.training import Augment, channels_last, fit_network, resize_images, seeded
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class TrainedMatcher(Matcher):
         figures = fit_network(
             module,
             resize_images(faces.images, settings["size"]),
-            lambda m, pixels, rows: m["head"](m["trunk"](pixels), targets[rows]),  # type: ignore[index]
+            lambda m, pixels, rows: m["head"](m["trunk"](partly_grey(pixels)), targets[rows]),  # type: ignore[index]
             steps=settings["steps"],
             batch=settings["batch"],
             rate=settings["rate"],
