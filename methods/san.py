@@ -102,7 +102,6 @@ class San(Method):
             "viewed": True,
             "turns": [0, 2, 1, 2],
             "strengths": [1.25, 1.5],
-            "keep_matching": 0.75,
             "keep_matching": 0.8,
         },
         "check": {
