@@ -27,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_CONTINUE = "\ninterrupted; repeat the command to continue where it stopped"
 # typer does not name the class that its errors of usage share.
 _CommandLineError: Any = typer.BadParameter.__base__
 DONE, SOME_FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -233,8 +234,12 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        _say("\ninterrupted; repeat the command to continue where it stopped")
+        _say(_CONTINUE)
         sys.exit(INTERRUPTED)
+    except SystemExit as stop:  # typer's own answer to Ctrl-C
+        if stop.code == INTERRUPTED:
+            _say(_CONTINUE)
+        raise
     except _CommandLineError as error:
         _fail(error, error.format_message(), BAD_USAGE)
     except (UsageError, InputError, Unavailable) as error:

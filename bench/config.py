@@ -51,10 +51,10 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> RunConfig:
     if path is not None:
         values = _read(path)
     where = f" in {path}" if path else ""
-    for key in values:
+    for key in (*values, *overrides):
         if key not in RunConfig.model_fields:
             error = unknown_name("configuration key", str(key), RunConfig.model_fields)
-            raise UsageError(f"{error}{where}")
+            raise UsageError(f"{error}{where if key in values else ''}")
     try:
         return RunConfig.model_validate({**values, **overrides})
     except ValidationError as error:

@@ -51,7 +51,7 @@ def auc(vectors: NDArray[np.float32], faces: Faces) -> float:
 
 @everyone
 def test_tells_unseen_people_apart(kind: type[TrainedMatcher]) -> None:
-    matcher = fitted(kind, 60)
+    matcher = fitted(kind, 90)
     vectors = matcher.embed(TEST, Context())
     assert vectors.shape == (60, 24)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
