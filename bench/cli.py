@@ -27,7 +27,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_CONTINUE = "\ninterrupted; repeat the command to continue where it stopped"
 # typer does not name the class that its errors of usage share.
 _CommandLineError: Any = typer.BadParameter.__base__
 DONE, SOME_FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -234,18 +233,15 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        _say(_CONTINUE)
-        sys.exit(INTERRUPTED)
-    except SystemExit as stop:  # typer's own answer to Ctrl-C
-        if stop.code == INTERRUPTED:
-            _say(_CONTINUE)
-        raise
+        status = INTERRUPTED
     except _CommandLineError as error:
         _fail(error, error.format_message(), BAD_USAGE)
     except (UsageError, InputError, Unavailable) as error:
         _fail(error, str(error), BAD_USAGE)
     except BenchError as error:
         _fail(error, str(error), SOME_FAILED)
+    if status == INTERRUPTED:  # typer may also turn Ctrl-C into this status by itself
+        _say("\ninterrupted; repeat the command to continue where it stopped")
     sys.exit(status if isinstance(status, int) else DONE)
 
 
