@@ -17,7 +17,7 @@ def gender(tmp_path_factory):
     folder = tmp_path_factory.mktemp("embedded")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     environment.pop("BENCH_WEIGHTS", None)
-    command = [sys.executable, "-m", "bench", "run", "--methods", METHODS, "--attributes", "gender,smiling"]
+    command = [sys.executable, "-m", "bench", "run", "--methods", METHODS]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "train san" not in done.stderr  # the shipped weights fit
