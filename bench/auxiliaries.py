@@ -18,6 +18,7 @@ from bench.components.base import Context, State, load_module, module_state
 from bench.components.method import Protected, Variant, Verdict, sample_seeds, to_tensor
 from bench.errors import BenchError, InputError, MetricError
 from bench.faces import Attribute, Faces
+from bench.grey import partly_grey
 from bench.metrics import privacy, verification
 
 if TYPE_CHECKING:
@@ -291,7 +292,7 @@ def _fit(
         return masked_cross_entropy(logits, {k: v[rows] for k, v in labels.items()}, weights)
 
     def loss(trained: Any, images: Tensor, rows: Tensor) -> Tensor:
-        images = _partly_grey(images)
+        images = partly_grey(images)
         if "classify" in trained:
             return attribute_loss(trained["classify"](images), rows)
         vectors = trained["embed"](images)
@@ -311,15 +312,6 @@ def _fit(
         augment=Augment(shift=0.06, zoom=0.1, rotate=8.0, blur=0.6, noise=0.03, erase=0.2),
         name=name,
     )
-
-
-def _partly_grey(images: Tensor) -> Tensor:
-    """A quarter of the images without colour: SAN's output is grey, and must be judged by its content."""
-    import torch
-
-    grey = (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.25
-    return torch.where(chosen, grey, images)
 
 
 def _stored(name: str, module: nn.ModuleDict) -> State:
