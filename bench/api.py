@@ -15,6 +15,7 @@ A component is one class in one file: `methods/my_idea.py`, `attackers/...`, `ma
 Sealed methods without an underscore check what goes in and out; hooks with one are the author's.
 """
 
+from bench.auxiliaries import KeptAuxiliaries, revive
 from bench.components.attacker import Attacker, Scores
 from bench.components.base import (
     Component,
@@ -24,18 +25,20 @@ from bench.components.base import (
     module_state,
 )
 from bench.components.dataset import Dataset
+from bench.components.embedding_method import EmbeddingMethod, Templates
 from bench.components.matcher import Matcher
 from bench.components.method import (
     Auxiliaries,
+    AuxiliaryMatcher,
+    Classifier,
     Method,
     Protected,
-    Request,
-    Variant,
     Verdict,
     resize,
     to_tensor,
     to_uint8,
 )
+from bench.components.method_base import Request, Variant
 from bench.errors import (
     BenchError,
     ContractError,
@@ -56,13 +59,17 @@ __all__ = [
     "Attacker",
     "Attribute",
     "Auxiliaries",
+    "AuxiliaryMatcher",
     "BenchError",
+    "Classifier",
     "Component",
     "Context",
     "ContractError",
     "Dataset",
+    "EmbeddingMethod",
     "Faces",
     "InputError",
+    "KeptAuxiliaries",
     "Matcher",
     "Method",
     "MetricError",
@@ -71,6 +78,7 @@ __all__ = [
     "Request",
     "Scores",
     "State",
+    "Templates",
     "Unavailable",
     "UsageError",
     "Variant",
@@ -78,6 +86,7 @@ __all__ = [
     "load_module",
     "module_state",
     "resize",
+    "revive",
     "to_tensor",
     "to_uint8",
     "yes_no",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear, normalize
+from torch.nn.functional import cross_entropy, interpolate, linear, normalize
 
 from bench.components.method import resize
 from bench.faces import Attribute
@@ -20,6 +20,9 @@ SIDE = 64
 
 EMBEDDING = 128
 """Length of the trained matchers' embeddings."""
+
+RESAMPLED = tuple(f"resampled_{i}" for i in range(1, 6))
+"""Classifiers that differ in their weights' start and in what their training set holds too much of."""
 
 
 def _unit(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
@@ -125,7 +128,20 @@ class EmbeddingNetwork(nn.Module):
         self.norm = nn.BatchNorm1d(EMBEDDING)
 
     def forward(self, images: Tensor) -> Tensor:
-        return normalize(self.norm(self.neck(self.trunk(resize(images, SIDE) * 2 - 1))))
+        return self.embed_maps(self.maps(images))
+
+    def maps(self, images: Tensor) -> Tensor:
+        """Last maps (N, C, 4, 4), laid over the whole image."""
+        found: Tensor = self.trunk(resize(images, SIDE) * 2 - 1)
+        return found
+
+    def embed_maps(self, maps: Tensor) -> Tensor:
+        """Unit embeddings (N, 128) of `maps`."""
+        return normalize(self.norm(self.neck(maps)))
+
+    def lay(self, maps: Tensor, size: int) -> Tensor:
+        """Maps (N, C, h, w) enlarged bilinearly to what of an image of side `size` they stand for."""
+        return interpolate(maps, (size, size), mode="bilinear", align_corners=False)
 
 
 class CosineSoftmax(nn.Module):
@@ -162,6 +178,8 @@ def new_classifier(name: str, attributes: Sequence[Attribute]) -> AttributeNetwo
         "classifier_strided": lambda: strided_trunk((24, 48, 64, 96)),
         "judge_classifier": lambda: inverted_trunk(20, (32, 48, 72)),
     }
+    if name in RESAMPLED:
+        return AttributeNetwork(plain_trunk((16, 24, 32, 48, 64, 80)), attributes)
     return AttributeNetwork(trunks[name](), attributes, placed=name == "classifier_strided")
 
 

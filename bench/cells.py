@@ -23,6 +23,9 @@ STAGES = (
     "embed",
     "attacker_fit",
     "attack",
+    "oracle",
+    "template_fit",
+    "template_protect",
     "match",
     "quality",
     "score",
@@ -66,12 +69,22 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where the files of a dataset are, and its options."""
+
+    roots: tuple[Path, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Environment:
-    """Where a worker finds things. None of it may influence a result."""
+    """Where a worker finds things; sources: of each dataset, by name.
+
+    None of it may influence a result: options of a dataset are in the fingerprints of its pools.
+    """
 
     store: Path
-    data: tuple[Path, ...] = ()
-    dataset_options: Mapping[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
     weights: Path | None = None
     device: str = "cpu"
 

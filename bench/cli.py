@@ -61,6 +61,10 @@ _SHARED_OPTIONS: dict[str, Any] = {
     "data": Annotated[
         list[Path] | None, typer.Option(help="folder with the dataset's files; repeat to join several")
     ],
+    "train_on": Annotated[
+        list[str] | None,
+        typer.Option(help="datasets whose join methods learn on, separated by commas; default: the dataset"),
+    ],
     "weights": _Weights,
     "attackers": _Names,
     "matchers": _Names,

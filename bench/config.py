@@ -22,6 +22,12 @@ class RunConfig(BaseModel):
     dataset: str = Field("synthetic", description="dataset to run on")
     data: tuple[Path, ...] = Field((), description="folders with the publisher's files; several are joined")
     dataset_options: dict[str, Any] = Field({}, description="options of the dataset")
+    train_on: tuple[str, ...] = Field(
+        (), description="datasets that methods learn on, joined; default: the dataset itself"
+    )
+    train_on_options: dict[str, dict[str, Any]] = Field(
+        {}, description="options of the other datasets in train_on, by dataset"
+    )
     weights: Path | None = Field(None, description="folder of pretrained networks; else BENCH_WEIGHTS")
     size: int = Field(0, ge=0, description="side of the images in pixels; 0: the dataset's own default")
     methods: tuple[str, ...] = Field((ALL,), description="methods or method:variant")

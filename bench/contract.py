@@ -6,15 +6,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench import discover
+from bench.auxiliaries import untrained
 from bench.components.base import Context
-from bench.components.method import Method, Protected, Variant, Verdict
+from bench.components.embedding_method import EmbeddingMethod, Templates
+from bench.components.method import Method, Protected, Verdict
+from bench.components.method_base import AnyMethod, Variant
 from bench.errors import BenchError, ContractError, Unavailable, unknown_name
 from bench.faces import Faces
 from bench.weights import WeightsFolder
@@ -80,39 +83,54 @@ def _context(folder: str) -> Context:
 
 def _check_method(name: str) -> Iterator[Finding]:
     faces, _ = _two_pools()
-    method: Method = discover.load_class("method", name)(faces.attributes, preset=CHECK_PRESET)
+    method: AnyMethod = discover.load_class("method", name)(faces.attributes, preset=CHECK_PRESET)
     metadata = _try("has a title and variants", lambda: _method_metadata(method))
     yield metadata
     if not metadata.ok:
         return
+    if isinstance(method, EmbeddingMethod):
+        yield from _check_embedding_method(method)
+        return
+    assert isinstance(method, Method)
+    for part in method.parts():
+        method.part = part
+        yield from _check_part(method, [v for v in method.variants() if v.part == part])
+
+
+def _check_part(method: Method, variants: list[Variant]) -> Iterator[Finding]:
     if type(method).trained:
-        learned = _try("learns, stores and restores what it learned", lambda: _learn(method))
+        of = f" ({method.part})" if method.part else ""
+        learned = _try(f"learns, stores and restores what it learned{of}", lambda: _learn(method, variants))
         yield learned
         if not learned.ok:
             return
-    for variant in method.variants():
-        yield _try(f"protects ({variant.name})", lambda v=variant: _protects(method, v))  # type: ignore[misc]
+    shown = [v for v in variants if not v.oracle]
+    for variant in shown:
+        yield _try(f"protects ({variant.name})", partial(_protects, method, variant))
     if method.needs_labels:
-        yield _try("counts a face whose label is unknown as failed", lambda: _unknown_label(method))
+        check = partial(_unknown_label, method, shown)
+        yield _try("counts a face whose label is unknown as failed", check)
 
 
-def _method_metadata(method: Method) -> None:
+def _method_metadata(method: AnyMethod) -> None:
     if not type(method).title:
         raise ContractError("title is empty")
     if not method.variants():
         raise ContractError(f"no variant for attributes {', '.join(method.attributes)}; set `obfuscates`")
 
 
-def _learn(method: Method) -> None:
+def _learn(method: Method, variants: list[Variant]) -> None:
     faces, validation = _two_pools()
+    opponents: Any = untrained(faces.attributes, _Indifferent(), type(method).extra_auxiliaries)
     with tempfile.TemporaryDirectory() as folder:
-        method.fit(faces, validation, _TinyAuxiliaries(faces), _context(folder))
+        method.fit(faces, validation, opponents, _context(folder))
     state = method.state()
     if not state:
         raise ContractError("`state` is empty after `fit`, so nothing would be stored")
     twin = type(method)(faces.attributes, preset=CHECK_PRESET)
+    twin.part = method.part
     twin.restore(state)
-    variant = method.variants()[0]
+    variant = next(v for v in variants if not v.oracle)
     _same(method.protect(faces, variant).images, twin.protect(faces, variant).images, "after `restore`")
 
 
@@ -130,48 +148,88 @@ def _protects(method: Method, variant: Variant) -> None:
         raise ContractError("the result depends on the batch size; use `request.normal` for randomness")
 
 
-def _unknown_label(method: Method) -> None:
+def _unknown_label(method: Method, variants: list[Variant]) -> None:
     faces, _ = _two_pools()
-    needed = next((a for a in method.needs_labels if a in faces.labels), None)
-    if needed is None:
-        return
-    labels = {**faces.labels, needed: faces.labels[needed].copy()}
-    labels[needed][0] = np.nan
-    result = method.protect(replace(faces, labels=labels), method.variants()[0])
-    if not result.failed[0] or result.images[0].any():
-        raise ContractError(f"a face without {needed} must fail and come out black")
+    for variant in variants:
+        needed = method.needs_labels if variant.needs is None else variant.needs
+        for name in needed[:1]:
+            if name not in faces.labels:
+                continue
+            labels = {**faces.labels, name: faces.labels[name].copy()}
+            labels[name][0] = np.nan
+            result = method.protect(replace(faces, labels=labels), variant)
+            if not result.failed[0] or result.images[0].any():
+                raise ContractError(f"{variant.name}: a face without {name} must fail and come out black")
+            return
 
 
-class _TinyAuxiliaries:
-    """Untrained networks of the right shapes: enough to run a method's training code, no more."""
+class _Indifferent:
+    """Judges who find everything equally good."""
 
-    names = ("tiny matcher", "tiny classifier", "tiny classifier")
-
-    def __init__(self, faces: Faces) -> None:
-        import torch
-
-        torch.manual_seed(0)
-        self._embed = torch.nn.Sequential(
-            torch.nn.AdaptiveAvgPool2d(8), torch.nn.Flatten(), torch.nn.Linear(192, 16)
-        ).requires_grad_(False)
-        sizes = {a.name: len(a.classes) for a in faces.attributes if not a.is_number}
-        self._heads = torch.nn.ModuleDict(
-            {name: torch.nn.Linear(16, count) for name, count in sizes.items()}
-        ).requires_grad_(False)
-        self.classifiers = [self._classify, self._classify]
-
-    def matcher(self, images: Any) -> Any:
-        import torch
-
-        return torch.nn.functional.normalize(self._embed(images), dim=1)
-
-    def _classify(self, images: Any) -> dict[str, Any]:
-        features = self._embed(images)
-        return {name: head(features) for name, head in self._heads.items()}
-
-    def judge(self, protect: Callable[[Faces], Protected], variant: Variant) -> Verdict:
+    def verdict(self, protect: Callable[[Faces], Protected], variant: Variant) -> Verdict:
         protect(_two_pools()[1])
         return Verdict({"tiny": 0.5}, {"tiny": 0.5}, 0.5, 0.0)
+
+
+# -- methods that work on templates ----------------------------------------------------------------------
+
+
+def _check_embedding_method(method: EmbeddingMethod) -> Iterator[Finding]:
+    for part in method.parts():
+        method.part = part
+        of = f" ({part})" if part else ""
+        variants = [v for v in method.variants() if v.part == part]
+        if type(method).trained:
+            check = partial(_learn_templates, method, variants[0])
+            learned = _try(f"learns, stores and restores what it learned{of}", check)
+            yield learned
+            if not learned.ok:
+                return
+        for variant in variants:
+            yield _try(f"protects ({variant.name})", partial(_protects_templates, method, variant))
+
+
+@cache
+def _template_pools() -> tuple[Templates, Templates]:
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((2, 32)).astype(np.float32)
+    pools = []
+    for faces in _two_pools():
+        vectors = _unit_vectors(centres, faces, rng)
+        pools.append(Templates(vectors, faces.identities, faces.keys, faces.labels, faces.attributes))
+    return pools[0], pools[1]
+
+
+def _learn_templates(method: EmbeddingMethod, variant: Variant) -> None:
+    templates, validation = _template_pools()
+    with tempfile.TemporaryDirectory() as folder:
+        method.fit(templates, validation, _context(folder))
+    state = method.state()
+    if not state:
+        raise ContractError("`state` is empty after `fit`, so nothing would be stored")
+    twin = type(method)(templates.attributes, preset=CHECK_PRESET)
+    twin.part = method.part
+    twin.restore(state)
+    _same(method.protect(templates, variant), twin.protect(templates, variant), "after `restore`")
+
+
+def _protects_templates(method: EmbeddingMethod, variant: Variant) -> None:
+    templates, _ = _template_pools()
+    before = templates.vectors.copy()
+    whole = method.protect(templates, variant, seed=5)
+    if np.isnan(whole).all():
+        raise ContractError("every template failed")
+    _same(templates.vectors, before, "of its input, which must not be changed")
+    _same(whole, method.protect(templates, variant, seed=5), "when repeated with the same seed")
+    some = replace(
+        templates,
+        vectors=templates.vectors[:7],
+        identities=templates.identities[:7],
+        keys=templates.keys[:7],
+        labels={k: v[:7] for k, v in templates.labels.items()},
+    )
+    if np.abs(whole[:7] - method.protect(some, variant, seed=5)).max() > 1e-5:
+        raise ContractError("the result depends on its company; use `request.normal` for randomness")
 
 
 # -- attackers, matchers, datasets ---------------------------------------------------------------------

@@ -113,6 +113,14 @@ class Faces:
         )
 
 
+def whole_people(faces: Faces, most: int) -> Faces:
+    """The first people (in order of appearance) that together have at most `most` faces."""
+    people, first, counts = np.unique(faces.identities, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    chosen = people[order][np.cumsum(counts[order]) <= most]
+    return faces.take(np.isin(faces.identities, chosen))
+
+
 PART_NAMES = (
     "background",
     "skin",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from bench import discover, shipped
 from bench.cells import Cell, stage_version
 from bench.components.dataset import Dataset
+from bench.components.embedding_method import EmbeddingMethod
 from bench.components.matcher import Matcher
-from bench.components.method import DEFAULT_VARIANT, Method, Variant
+from bench.components.method import Method
+from bench.components.method_base import DEFAULT_VARIANT, AnyMethod, Variant
 from bench.config import RunConfig
 from bench.errors import UsageError
 from bench.faces import ATTACK, DEVELOP, TEST, VALIDATION, kept
@@ -27,6 +28,9 @@ _COST = {
     "embed": 2.0,
     "attacker_fit": 8.0,
     "attack": 0.3,
+    "oracle": 0.1,
+    "template_fit": 4.0,
+    "template_protect": 0.3,
     "match": 0.6,
     "quality": 4.0,
     "score": 1.0,
@@ -34,17 +38,22 @@ _COST = {
 """Rough core-seconds of a cell: for the order of work and the first guess of the time left."""
 _PIXEL_ATTACKER_COST = 40.0
 _CHEAP_FIT_COST = 2.0
+_TEMPLATES, _VALIDATION_TEMPLATES = 2000, 500
+"""Faces that template-level methods learn from and are chosen on, taken by whole people."""
+STATIC, AWARE = "static", "aware"
+"""Rungs of the attackers' ladder: learned on originals, or on what this variant makes of other people."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One line of the leaderboard: a method's variant, and the keys of its images and scores."""
+    """One line of the leaderboard: a method's variant, and the keys of its images (if any) and scores."""
 
     method: str
     role: str
     variant: Variant
     protect: str
     score: str
+    level: str = "image"
 
     @property
     def name(self) -> str:
@@ -92,10 +101,19 @@ def build(config: RunConfig) -> Plan:
     return _Planner(config).run()
 
 
-def build_fits(config: RunConfig) -> tuple[Plan, dict[str, str]]:
-    """The plan that trains the chosen methods anew, and method -> key of its fit cell."""
+def build_fits(config: RunConfig) -> tuple[Plan, dict[tuple[str, str], str]]:
+    """The plan that trains the chosen methods anew, and (method, part) -> key of its fit cell.
+
+    Of a method with parts, those that the chosen variants need. Template-level methods are left out: they
+    learn in the run, on the embeddings of its matchers.
+    """
     planner = _Planner(config)
-    fits = {m.id: planner.fit(m) for m, _ in planner.choice.methods() if type(m).trained}
+    fits = {
+        (m.id, v.part): planner.fit(m, v.part)
+        for m, variants in planner.choice.methods()
+        for v in variants
+        if isinstance(m, Method) and type(m).trained
+    }
     if not fits:
         raise UsageError(f"nothing to train among {', '.join(config.methods)}")
     return planner.plan, fits
@@ -121,29 +139,53 @@ class _Planner:
         baseline: _Baseline | None = None
         for method, variants in self.choice.methods():
             for variant in variants:
-                left = self.subject(method, variant, baseline)
-                baseline = baseline or left
+                if baseline is None:
+                    assert isinstance(method, Method)
+                    baseline = self.subject(method, variant, None)
+                elif isinstance(method, EmbeddingMethod):
+                    self.template_subject(method, variant, baseline)
+                elif isinstance(method, Method):
+                    add = self.bound if variant.oracle else self.subject
+                    add(method, variant, baseline)
         return self.plan
 
     # -- data and training -------------------------------------------------------------------------------
 
-    def faces(self, pool: str) -> str:
+    def faces(self, pool: str, most: int = 0, dataset: Dataset | None = None) -> str:
+        """most: whole people with about so many faces; 0: all. dataset: the evaluated one if None."""
+        dataset = dataset or self.dataset
         params = {
-            "dataset": self.dataset.id,
-            "source": discover.source_hash("dataset", self.dataset.id),
-            "fingerprint": self.dataset.fingerprint(pool),
-            "size": self.dataset.size,
-            "seed": self.dataset.seed,
+            "dataset": dataset.id,
+            "source": discover.source_hash("dataset", dataset.id),
+            "fingerprint": dataset.fingerprint(pool),
+            "size": dataset.size,
+            "seed": dataset.seed,
             "pool": pool,
-        }
-        return self.plan.add("faces", params, title=f"faces {pool}")
+        } | ({"most": most} if most else {})
+        where = "" if dataset is self.dataset else f" of {dataset.id}"
+        return self.plan.add("faces", params, title=f"faces {pool}{where}")
 
-    @cached_property
-    def auxiliaries(self) -> dict[str, str]:
+    def learned(self, pool: str, most: int = 0) -> str:
+        """The faces of DEVELOP or VALIDATION that methods learn on: one dataset's, or the join of several."""
+        learning = self.choice.learning
+        if not learning.is_joined:
+            return self.faces(pool, most)
+        names = [d.id for d in learning.datasets]
+        params = {
+            "joined": names,
+            "source": discover.code_hash("bench.joined"),
+            "pool": pool,
+        } | ({"most": most} if most else {})
+        inputs = {f"part:{d.id}": self.faces(pool, dataset=d) for d in learning.datasets}
+        inputs["frame"] = self.faces(DEVELOP)
+        return self.plan.add("faces", params, inputs=inputs, title=f"faces {pool} of {' + '.join(names)}")
+
+    def auxiliaries(self, method: Method) -> dict[str, str]:
+        """Role -> key of the networks that `method` trains against, and of its judges."""
         from bench.auxiliaries import CASIA, NETWORKS
 
         cells = {}
-        for name in NETWORKS:
+        for name in (*NETWORKS, *type(method).extra_auxiliaries):
             pretrained = self.choice.casia if name == "matcher" else ""
             network = CASIA if pretrained else name
             params = {
@@ -160,16 +202,17 @@ class _Planner:
 
     @property
     def learning(self) -> dict[str, str]:
-        return {"develop": self.faces(DEVELOP), "validation": self.faces(VALIDATION)}
+        return {"develop": self.learned(DEVELOP), "validation": self.learned(VALIDATION)}
 
-    def fit(self, method: Method) -> str:
+    def fit(self, method: Method, part: str = "") -> str:
         inputs, cost = self.learning, _CHEAP_FIT_COST
-        if type(method).uses_auxiliaries:
-            inputs, cost = inputs | self.auxiliaries, _COST["fit"]
-        params = {**self.method_params(method), "seed": self.config.seed}
-        return self.plan.add("fit", params, inputs=inputs, title=f"train {method.id}", cost=cost)
+        if method.needs_auxiliaries:
+            inputs, cost = inputs | self.auxiliaries(method), _COST["fit"]
+        params = {**self.method_params(method), "part": part, "seed": self.config.seed}
+        title = f"train {method.id}" + (f" {part}" if part else "")
+        return self.plan.add("fit", params, inputs=inputs, title=title, cost=cost)
 
-    def method_params(self, method: Method) -> dict[str, Any]:
+    def method_params(self, method: AnyMethod) -> dict[str, Any]:
         return {
             "method": method.id,
             "source": discover.source_hash("method", method.id),
@@ -182,7 +225,8 @@ class _Planner:
         inputs = {"faces": self.faces(ATTACK)}
         return self.plan.add("matcher_fit", params, inputs=inputs, title=f"train matcher {matcher.id}")
 
-    def attacker_fit(self, unit: Unit) -> str:
+    def attacker_fit(self, unit: Unit, templates: str = "", name: str = "") -> str:
+        """templates: protected embeddings of ATTACK to learn from instead of plain ones."""
         params = {
             **self.identity("attacker", unit.attacker),
             "attributes": attribute_params(self.choice.attributes),
@@ -190,11 +234,10 @@ class _Planner:
         }
         inputs, cost = {"faces": self.faces(ATTACK)}, _PIXEL_ATTACKER_COST
         if unit.extractor:
-            inputs["embeddings"] = self.embed(unit.extractor, "", "ATTACK", ATTACK)
+            inputs["embeddings"] = templates or self.embed(unit.extractor, "", "ATTACK", ATTACK)
             cost = _COST["attacker_fit"]
-        return self.plan.add(
-            "attacker_fit", params, inputs=inputs, title=f"train attacker {unit.name}", cost=cost
-        )
+        title = f"train attacker {unit.name}" + (f" on {name}" if name else "")
+        return self.plan.add("attacker_fit", params, inputs=inputs, title=title, cost=cost)
 
     def identity(self, kind: str, component: Any) -> dict[str, Any]:
         """What determines a matcher's or attacker's answers, beside what it learned."""
@@ -226,10 +269,10 @@ class _Planner:
         inputs = {"faces": self.faces(TEST)}
         weights = ""
         if type(method).trained:
-            develop = self.dataset.fingerprint(DEVELOP)
-            weights = shipped.matching(method.id, method.settings, develop, self.dataset.size)
+            develop = self.choice.learning.fingerprint(DEVELOP)
+            weights = shipped.matching(method.id, variant.part, method.settings, develop, self.dataset.size)
             if not weights:
-                inputs["fit"] = self.fit(method)
+                inputs["fit"] = self.fit(method, variant.part)
         params = {
             **self.method_params(method),
             "variant": variant.name,
@@ -239,30 +282,125 @@ class _Planner:
         }
         return self.plan.add("protect", params, inputs=inputs, title=f"protect {name}")
 
-    def embed(self, matcher: Matcher, images: str, name: str, pool: str = TEST) -> str:
-        inputs = {"faces": self.faces(pool)} | ({"images": images} if images else {})
+    def embed(self, matcher: Matcher, images: str, name: str, pool: str = TEST, faces: str = "") -> str:
+        inputs = {"faces": faces or self.faces(pool)} | ({"images": images} if images else {})
         if type(matcher).trained:
             inputs["fit"] = self.matcher_fit(matcher)
         return self.plan.add(
             "embed", self.identity("matcher", matcher), inputs=inputs, title=f"{name} embed {matcher.id}"
         )
 
-    def match(self, matcher: str, embeds: Mapping[str, str], baseline: _Baseline | None, name: str) -> str:
-        reference = (baseline.embeds if baseline else embeds)[matcher]
-        inputs = {"faces": self.faces(TEST), "reference": reference, "probe": embeds[matcher]}
+    def match(
+        self,
+        matcher: str,
+        embeds: Mapping[str, str],
+        baseline: _Baseline | None,
+        name: str,
+        *,
+        comparable: bool = True,
+    ) -> str:
+        """comparable: the protected embeddings can be compared with the originals'."""
+        inputs = {"faces": self.faces(TEST), "probe": embeds[matcher]}
+        if comparable:
+            inputs["reference"] = (baseline.embeds if baseline else embeds)[matcher]
         if baseline:
             inputs["baseline"] = baseline.results[f"match:{matcher}"]
         params = {"resamples": self.config.resamples, "seed": self.config.seed}
         return self.plan.add("match", params, inputs=inputs, title=f"{name} match {matcher}")
 
-    def attack(self, unit: Unit, protect: str, embeds: Mapping[str, str], name: str) -> str:
-        inputs = {"faces": self.faces(TEST), "images": protect}
+    def attack(self, unit: Unit, protect: str, embeds: Mapping[str, str], name: str, fit: str = "") -> str:
+        """protect: key of the images, or empty for templates. fit: of the attacker, unless the usual one."""
+        inputs = {"faces": self.faces(TEST)} | ({"images": protect} if protect else {})
         if unit.extractor:
             inputs["embeddings"] = embeds[unit.extractor.id]
         if type(unit.attacker).trained:
-            inputs["fit"] = self.attacker_fit(unit)
+            inputs["fit"] = fit or self.attacker_fit(unit)
         params = self.identity("attacker", unit.attacker)
         return self.plan.add("attack", params, inputs=inputs, title=f"{name} attack {unit.name}")
+
+    # -- a bound over several outputs --------------------------------------------------------------------
+
+    def bound(self, method: Method, variant: Variant, baseline: _Baseline) -> None:
+        """Add the cells of a variant that has no images: each attacker gets the member it reads worst."""
+        name = _name(method.id, variant)
+        members = {}
+        for member in variant.oracle:
+            known = method.variant(member)
+            images = self.protect(method, known, _name(method.id, known))
+            embeds = {
+                m.id: self.embed(m, images, _name(method.id, known))
+                for m in {u.extractor.id: u.extractor for u in self.choice.units if u.extractor}.values()
+            }
+            members[member] = images, embeds, _name(method.id, known)
+        results = {}
+        for unit in self.choice.units:
+            attacks = {f"member:{m}": self.attack(unit, *found) for m, found in members.items()}
+            results[f"attack:{unit.name}"] = self.plan.add(
+                "oracle",
+                {"attribute": variant.obfuscates[0]},
+                inputs={"faces": self.faces(TEST), **attacks},
+                title=f"{name} attack {unit.name}",
+            )
+        first = next(iter(members.values()))[0]
+        left = _Baseline(first, {}, results)
+        score = self.score(method, variant, left, baseline, name, flags="bound")
+        self.plan.subjects.append(Subject(method.id, type(method).role, variant, "", score))
+
+    # -- one template-level subject ----------------------------------------------------------------------
+
+    def template_subject(self, method: EmbeddingMethod, variant: Variant, baseline: _Baseline) -> None:
+        """Add all cells of one variant of a method that changes every matcher's embeddings."""
+        name = _name(method.id, variant)
+        same = type(method).same_space
+        embeds, results = {}, {}
+        for matcher in self.choice.matchers:
+            learned = self.template_fit(method, variant, matcher)
+            embeds[matcher.id] = self.template_protect(
+                method, variant, baseline.embeds[matcher.id], self.faces(TEST), learned, name
+            )
+            results[f"match:{matcher.id}"] = self.match(matcher.id, embeds, baseline, name, comparable=same)
+        for unit in self.choice.units:
+            if unit.extractor is None:
+                continue
+            fit = ""
+            if not same:
+                faces = self.faces(ATTACK)
+                plain = self.embed(unit.extractor, "", "ATTACK", ATTACK)
+                learned = self.template_fit(method, variant, unit.extractor)
+                known = self.template_protect(method, variant, plain, faces, learned, f"{name} ATTACK")
+                fit = self.attacker_fit(unit, known, name)
+            results[f"attack:{unit.name}"] = self.attack(unit, "", embeds, name, fit)
+        left = _Baseline("", embeds, results)
+        score = self.score(method, variant, left, baseline, name, threat=STATIC if same else AWARE)
+        subject = Subject(method.id, type(method).role, variant, "", score, level="template")
+        self.plan.subjects.append(subject)
+
+    def template_fit(self, method: EmbeddingMethod, variant: Variant, matcher: Matcher) -> str:
+        if not type(method).trained:
+            return ""
+        inputs = {}
+        for role, pool, most in (
+            ("develop", DEVELOP, _TEMPLATES),
+            ("validation", VALIDATION, _VALIDATION_TEMPLATES),
+        ):
+            inputs[role] = self.learned(pool, most)
+            inputs[f"{role}_vectors"] = self.embed(matcher, "", pool.upper(), faces=inputs[role])
+        params = {**self.method_params(method), "part": variant.part, "seed": self.config.seed}
+        title = f"train {method.id} on {matcher.id}"
+        return self.plan.add("template_fit", params, inputs=inputs, title=title)
+
+    def template_protect(
+        self, method: EmbeddingMethod, variant: Variant, vectors: str, faces: str, fit: str, name: str
+    ) -> str:
+        params = {
+            **self.method_params(method),
+            "part": variant.part,
+            "variant": variant.name,
+            "label_source": self.config.label_source,
+            "seed": self.config.seed,
+        }
+        inputs = {"faces": faces, "vectors": vectors} | ({"fit": fit} if fit else {})
+        return self.plan.add("template_protect", params, inputs=inputs, title=f"protect {name}")
 
     def quality(self, protect: str, originals: str, name: str) -> str:
         from bench.quality_networks import NEEDED
@@ -276,7 +414,17 @@ class _Planner:
         inputs = {"faces": self.faces(TEST), "images": protect, "originals": originals}
         return self.plan.add("quality", params, inputs=inputs, title=f"{name} quality")
 
-    def score(self, method: Method, variant: Variant, left: _Baseline, baseline: _Baseline, name: str) -> str:
+    def score(
+        self,
+        method: AnyMethod,
+        variant: Variant,
+        left: _Baseline,
+        baseline: _Baseline,
+        name: str,
+        *,
+        threat: str = STATIC,
+        flags: str = "",
+    ) -> str:
         names = [a.name for a in self.choice.attributes]
         # An output that hides nothing (SAN-SM) is a yardstick beside those of its method that do.
         hidden = variant.obfuscates or type(method).obfuscates
@@ -284,6 +432,9 @@ class _Planner:
             "method": method.id,
             "variant": variant.name,
             "method_role": type(method).role,
+            "level": type(method).level,
+            "threat": threat,
+            "flags": flags,
             "dataset": self.dataset.id,
             "attributes": attribute_params(self.choice.attributes),
             "obfuscates": [a for a in hidden if a in names],
@@ -295,8 +446,10 @@ class _Planner:
             "seed": self.config.seed,
             "source": discover.code_hash("bench.stages.score"),
         }
-        tolerated = dict(left.results) | {f"original:{r}": k for r, k in baseline.results.items()}
-        inputs = {"faces": self.faces(TEST), "images": left.protect}
+        tolerated = dict(left.results) | {
+            f"original:{r}": k for r, k in baseline.results.items() if r in left.results
+        }
+        inputs = {"faces": self.faces(TEST)} | ({"images": left.protect} if left.protect else {})
         return self.plan.add("score", params, inputs=inputs, tolerated=tolerated, title=f"score {name}")
 
 

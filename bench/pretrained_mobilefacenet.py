@@ -92,7 +92,15 @@ class MobileFaceNet(nn.Module):
         self.linear1 = _Conv(512, 128, 1, linear=True)
 
     def forward(self, faces: Tensor) -> Tensor:
-        maps = self.conv2(self.blocks(self.dw_conv1(self.conv1(faces))))
+        return self.embed_maps(self.maps(faces))
+
+    def maps(self, faces: Tensor) -> Tensor:
+        """Last maps (N, 512, 7, 6)."""
+        found: Tensor = self.conv2(self.blocks(self.dw_conv1(self.conv1(faces))))
+        return found
+
+    def embed_maps(self, maps: Tensor) -> Tensor:
+        """Embeddings (N, 128) of `maps`, not normalised."""
         out: Tensor = self.linear1(self.linear7(maps)).flatten(1)
         return out
 
@@ -100,23 +108,61 @@ class MobileFaceNet(nn.Module):
 class CasiaMatcher(nn.Module):
     """The frozen matcher for images of faces that all lie alike, as those of aligned datasets do.
 
-    landmarks: float (N, 5, 2) in pixels of images of side `size`; their mean fixes one crop for all
-        images, since whoever asks for embeddings of generated images has no landmarks of them.
+    One crop serves all images, since whoever asks for embeddings of generated images has no landmarks of
+    them. `matrix` (2, 3) leads from an image, as wide and high as 1, to the crop, likewise.
     """
 
-    def __init__(self, landmarks: NDArray[np.floating], size: int, weights: WeightsFolder | None) -> None:
+    def __init__(self, network: MobileFaceNet) -> None:
         super().__init__()
-        self.network = load_casia(weights)
-        mean = np.asarray(landmarks, np.float64).mean(axis=0, keepdims=True)
-        self.register_buffer("grid", _sampling_grid(alignment_matrices(mean, SPHEREFACE_96X112)[0], size))
+        self.network = network
+        self.register_buffer("matrix", torch.zeros(2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
         """images float32 (N, 3, S, S) in [0, 1], any S -> unit embeddings (N, 128)."""
-        grid: Any = self.grid
-        crops = grid_sample(
+        return self.embed_maps(self.maps(images))
+
+    def maps(self, images: Tensor) -> Tensor:
+        """Last maps (N, 512, 7, 6), laid over the crop."""
+        return self.network.maps((self.crop(images) * 255 - 127.5) / 128)
+
+    def crop(self, images: Tensor) -> Tensor:
+        """What the network looks at of the images: (N, 3, 112, 96) in [0, 1]."""
+        matrix: Any = self.matrix
+        inverse = torch.linalg.inv(matrix[:, :2])
+        height, width = SPHEREFACE_96X112.height, SPHEREFACE_96X112.width
+        grid = _grid(inverse, -inverse @ matrix[:, 2], height, width)
+        return grid_sample(
             images, grid.expand(len(images), -1, -1, -1), padding_mode="border", align_corners=False
         )
-        return normalize(self.network((crops * 255 - 127.5) / 128))
+
+    def embed_maps(self, maps: Tensor) -> Tensor:
+        """Unit embeddings (N, 128) of `maps`."""
+        return normalize(self.network.embed_maps(maps))
+
+    def lay(self, maps: Tensor, size: int) -> Tensor:
+        """Maps (N, C, h, w) of the crop, drawn into an image of side `size`; 0 outside the crop."""
+        matrix: Any = self.matrix
+        grid = _grid(matrix[:, :2], matrix[:, 2], size, size)
+        return grid_sample(maps, grid.expand(len(maps), -1, -1, -1), align_corners=False)
+
+
+def casia_matcher(landmarks: NDArray[np.floating], size: int, weights: WeightsFolder | None) -> CasiaMatcher:
+    """The matcher for images of side `size` whose five points are `landmarks` (N, 5, 2), in pixels; their
+    mean fixes the crop. Raises Unavailable when its file is not at hand."""
+    matcher = CasiaMatcher(load_casia(weights))
+    matcher.matrix = crop_matrix(landmarks, size)
+    return matcher
+
+
+def crop_matrix(landmarks: NDArray[np.floating], size: int) -> Tensor:
+    """`CasiaMatcher.matrix` for those landmarks."""
+    mean = np.asarray(landmarks, np.float64).mean(axis=0, keepdims=True)
+    matrix = alignment_matrices(mean, SPHEREFACE_96X112)[0]
+    # Alignment counts pixel centres as integers; here the first is half a pixel from the edge.
+    sides = np.array([SPHEREFACE_96X112.width, SPHEREFACE_96X112.height])
+    offset = (matrix[:, 2] + 0.5 - matrix[:, :2] @ [0.5, 0.5]) / sides
+    scaled = np.column_stack([matrix[:, :2] * size / sides[:, None], offset])
+    return torch.from_numpy(scaled.astype(np.float32))
 
 
 def load_casia(weights: WeightsFolder | None) -> MobileFaceNet:
@@ -131,12 +177,10 @@ def load_casia(weights: WeightsFolder | None) -> MobileFaceNet:
     return network.eval().requires_grad_(False)
 
 
-def _sampling_grid(matrix: NDArray[np.float64], size: int) -> Tensor:
-    """Where in an image of side `size`, as `grid_sample` counts, each pixel of the 112 x 96 crop lies.
-
-    matrix: (2, 3), image pixels to pixels of the crop. Returns float32 (1, 112, 96, 2).
-    """
-    inverse = np.linalg.inv(matrix[:, :2])
-    x, y = np.meshgrid(np.arange(SPHEREFACE_96X112.width), np.arange(SPHEREFACE_96X112.height))
-    points = (np.stack([x, y], -1) - matrix[:, 2]) @ inverse.T
-    return torch.from_numpy(((points + 0.5) * (2 / size) - 1).astype(np.float32))[None]
+def _grid(linear: Tensor, offset: Tensor, height: int, width: int) -> Tensor:
+    """Where `linear` p + `offset` lies, as `grid_sample` counts, for the pixels p of a target; the sides of
+    both are 1. Returns float32 (1, height, width, 2)."""
+    x = (torch.arange(width, device=linear.device) + 0.5) / width
+    y = (torch.arange(height, device=linear.device) + 0.5) / height
+    points = torch.stack([x.expand(height, width), y[:, None].expand(height, width)], -1)
+    return ((points @ linear.T + offset) * 2 - 1)[None]

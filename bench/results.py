@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 OK, FAILED, UNAVAILABLE, UNDEFINED = "ok", "failed", "unavailable", "undefined"
 
 
@@ -40,6 +40,7 @@ class Row:
     dataset: str
     metric: str
     value: float | None
+    level: str = "image"
     attribute: str | None = None
     role: str | None = None
     label_source: str | None = "truth"

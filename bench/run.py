@@ -7,6 +7,7 @@ import platform
 import sys
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench import __version__
-from bench.cells import Environment
+from bench.cells import Cell, Environment
 from bench.config import RunConfig
 from bench.engines import local
 from bench.engines.local import Failure, Outcome
@@ -23,6 +24,7 @@ from bench.files import write_atomically
 from bench.plan import Plan, Subject, build
 from bench.progress import Progress
 from bench.results import FAILED, UNAVAILABLE, Row, to_frame
+from bench.sources import sources
 from bench.store import Store, digest
 from bench.weights import WeightsFolder
 
@@ -41,7 +43,8 @@ def run(config: RunConfig, say: Callable[[str], None]) -> int:
     for missing in plan.missing:
         say(f"unavailable: {missing.kind} {missing.name}: {missing.reason}; {missing.remedy}")
     outcome = execute(plan, say)
-    folder = config.out or Path("runs") / config.dataset
+    folder = folder_of(config)
+    training_curves(plan, outcome, folder, say)
     report(plan, outcome, folder, say)
     failed = [f for f in outcome.failures.values() if not f.blocked]
     for message, count in Counter(f.message for f in failed).items():
@@ -61,7 +64,13 @@ def collect_only(config: RunConfig, say: Callable[[str], None]) -> None:
             outcome.done[planned] = cell.key
         else:
             outcome.failures[planned] = Failure(cell, "not computed yet; run the same command with `run`")
-    report(plan, outcome, config.out or Path("runs") / config.dataset, say)
+    training_curves(plan, outcome, folder_of(config), say)
+    report(plan, outcome, folder_of(config), say)
+
+
+def folder_of(config: RunConfig) -> Path:
+    """Where the files for people go."""
+    return config.out or Path("runs") / config.dataset
 
 
 def execute(plan: Plan, say: Callable[[str], None]) -> Outcome:
@@ -70,10 +79,13 @@ def execute(plan: Plan, say: Callable[[str], None]) -> Outcome:
     workers = config.workers or _cores()
     say(f"{len(plan.cells)} cells for {len(plan.subjects)} variants on {workers} workers")
     weights = WeightsFolder.find(config.weights)
+    found = {
+        name: replace(source, roots=tuple(root.resolve() for root in source.roots))
+        for name, source in sources(config).items()
+    }
     environment = Environment(
         store=config.store.resolve(),
-        data=tuple(p.resolve() for p in config.data),
-        dataset_options=config.dataset_options,
+        sources=found,
         weights=weights.root.resolve() if weights else None,
         device=config.device,
     )
@@ -83,6 +95,31 @@ def execute(plan: Plan, say: Callable[[str], None]) -> Outcome:
         f"{outcome.computed} cells computed, {len(outcome.done) - outcome.computed} taken from {config.store}"
     )
     return outcome
+
+
+def training_curves(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[str], None]) -> None:
+    """Write the loss curves of every training of the plan, new or from the store, to `folder`/training."""
+    from bench.report.style import looks
+    from bench.report.training_curves import Training, write_training_curves
+
+    shipped = {
+        c.params["method"] for c in plan.cells.values() if c.stage == "protect" and c.params["weights"]
+    }
+    if shipped:
+        names = ",".join(sorted(shipped))
+        say(f"note: shipped weights carry no loss curves; to see some, run `train --methods {names}`")
+    store = Store(plan.config.store)
+    trainings = []
+    for planned, cell in plan.cells.items():
+        if cell.stage == "fit" and planned in outcome.done:
+            figures = store.card(outcome.done[planned])["facts"]["figures"]
+            p = cell.params
+            curves, steps = figures.get("curves", {}), p["settings"].get("steps")
+            trainings.append(Training(p["method"], p["part"], curves, steps))
+    controls = {s.method for s in plan.subjects if s.role == "control"}
+    methods = {t.method for t in trainings} | {s.method for s in plan.subjects}
+    if write_training_curves(folder / "training", trainings, looks(methods - controls, controls)):
+        say(f"training curves: {folder / 'training'}")
 
 
 def report(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[str], None]) -> None:
@@ -171,6 +208,7 @@ def _lost(plan: Plan, subject: Subject, outcome: Outcome) -> Row:
         method=subject.method,
         variant=subject.variant.name,
         method_role=subject.role,
+        level=subject.level,
         dataset=plan.dataset.id,
         metric="",
         value=None,
@@ -216,13 +254,20 @@ def provenance(plan: Plan, outcome: Outcome, store: Store) -> dict[str, Any]:
 
 
 def _pools(plan: Plan, outcome: Outcome, store: Store) -> dict[str, dict[str, int]]:
-    """Images and people of every pool that the run looked at."""
+    """Images and people of every pool that the run looked at, whole."""
     found = {}
     for planned, cell in plan.cells.items():
-        if cell.stage == "faces" and planned in outcome.done:
+        if cell.stage == "faces" and "most" not in cell.params and planned in outcome.done:
             facts = store.card(outcome.done[planned])["facts"]
-            found[cell.params["pool"]] = {"images": facts["images"], "identities": facts["people"]}
+            found[_pool_name(plan, cell)] = {"images": facts["images"], "identities": facts["people"]}
     return found
+
+
+def _pool_name(plan: Plan, cell: Cell) -> str:
+    """`develop`, and of other datasets than the evaluated one `develop of celeba + utkface`."""
+    names, pool = cell.params.get("joined", [cell.params.get("dataset")]), str(cell.params["pool"])
+    own = cell.params.get("dataset") == plan.dataset.id
+    return pool if own else f"{pool} of {' + '.join(names)}"
 
 
 def _report_folder() -> Path:

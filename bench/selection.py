@@ -12,11 +12,12 @@ from bench.components.attacker import Attacker
 from bench.components.base import Component
 from bench.components.dataset import Dataset
 from bench.components.matcher import Matcher
-from bench.components.method import Method, Variant
+from bench.components.method_base import AnyMethod, Variant
 from bench.config import ALL, DEFAULT, RunConfig
 from bench.errors import Unavailable, UsageError, unknown_name
 from bench.faces import Attribute
 from bench.foreign import Pretrained
+from bench.sources import Learning, open_dataset, sources
 from bench.weights import WeightsFolder, pretrained_file
 from bench.weights_catalogue import PRETRAINED
 
@@ -62,14 +63,15 @@ class Selection:
         self.missing: list[Missing] = []
         self.notes: list[str] = []
         self.weights = WeightsFolder.find(config.weights)
-        dataset: Dataset = discover.load_class("dataset", config.dataset)(
-            config.data, size=config.size, seed=config.seed, **config.dataset_options
+        found = sources(config)
+        self.dataset: Dataset = open_dataset(
+            config.dataset, found[config.dataset], size=config.size, seed=config.seed
         )
-        self.dataset = dataset
+        self.learning = Learning.of(self.dataset, config, found)
 
     # -- methods -------------------------------------------------------------------------------------
 
-    def methods(self) -> list[tuple[Method, tuple[Variant, ...]]]:
+    def methods(self) -> list[tuple[AnyMethod, tuple[Variant, ...]]]:
         """The chosen methods with their variants; `original` comes first, all else is measured against it."""
         known = discover.components("method")
         wanted = _split_variants(self.config.methods)
@@ -82,18 +84,32 @@ class Selection:
             raise UsageError("the method 'original' is gone; every figure is measured against it")
         chosen = []
         for name in [ORIGINAL, *(n for n in known if n in wanted and n != ORIGINAL)]:
-            method = self._instance("method", name, self.dataset.attributes())
+            method = self._instance("method", name, self.learning.attributes())
             if method is not None:
                 chosen.append((method, self._variants(method, wanted.get(name, ()))))
         return chosen
 
-    def _variants(self, method: Method, named: Sequence[str]) -> tuple[Variant, ...]:
+    def _variants(self, method: AnyMethod, named: Sequence[str]) -> tuple[Variant, ...]:
+        """The named variants, or the usual ones that the labels of the evaluated dataset allow."""
         if named:
-            return tuple(method.variant(n) for n in named)
-        found = method.variants()
+            chosen = [method.variant(n) for n in named]
+            for variant in chosen:
+                if lacking := self._lacking(method, variant):
+                    raise UsageError(
+                        f"{method.id}:{variant.name} must be told {lacking}, which {self.dataset.id} "
+                        "does not label; choose another variant or dataset"
+                    )
+            return tuple(chosen)
+        found = [v for v in method.variants() if not self._lacking(method, v)]
         if not found:
             self.miss("method", method.id, "the dataset labels nothing that it hides", "use another dataset")
         return tuple(v for v in found if v.selected or self.config.variants == ALL)
+
+    def _lacking(self, method: AnyMethod, variant: Variant) -> str:
+        """Labels that the variant must be told, learned elsewhere, and that the evaluated dataset lacks."""
+        labelled = {a.name for a in self.dataset.attributes()}
+        needs = method.needs_labels if variant.needs is None else variant.needs
+        return " and ".join(n for n in needs if n in method.attributes and n not in labelled)
 
     # -- matchers and attackers ------------------------------------------------------------------------
 
@@ -120,7 +136,7 @@ class Selection:
     @cached_property
     def casia(self) -> str:
         """SHA-256 of the pretrained matcher that methods train against here, or an empty string."""
-        if not self.dataset.photographs:
+        if not self.learning.photographs:
             return ""
         try:
             pretrained_file(CASIA, self.weights)

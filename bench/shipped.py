@@ -3,7 +3,8 @@
     methods/weights/san.synthetic.64.safetensors     float16 arrays
     methods/weights/san.synthetic.64.json            the card: what made them, on what, when they fit
 
-Weights fit a run when method, preset settings, dataset fingerprint and image size are those of the card.
+Weights fit a run when method, part, preset settings, dataset fingerprint and image size are those of the
+card. A part's name stands behind the method's: `gender_an.GM.synthetic.64`.
 """
 
 from __future__ import annotations
@@ -28,14 +29,15 @@ def cards() -> tuple[dict[str, Any], ...]:
     found = []
     for path in sorted(_folder().glob("*.json")):
         card = json.loads(path.read_text(encoding="utf-8"))
-        found.append({**card, "file": path.with_suffix(".safetensors").name})
+        found.append({"part": "", **card, "file": path.with_suffix(".safetensors").name})
     return tuple(found)
 
 
-def matching(method: str, settings: Mapping[str, Any], fingerprint: str, size: int) -> str:
+def matching(method: str, part: str, settings: Mapping[str, Any], fingerprint: str, size: int) -> str:
     """SHA-256 of the shipped weights that fit, or an empty string."""
+    wanted = (method, part, fingerprint, size)
     for card in cards():
-        fits = (card["method"], card["dataset_fingerprint"], card["size"]) == (method, fingerprint, size)
+        fits = (card["method"], card["part"], card["dataset_fingerprint"], card["size"]) == wanted
         if fits and canonical_json(card["settings"]) == canonical_json(settings):
             return str(card["sha256"])
     return ""
@@ -60,7 +62,8 @@ def ship(state: State, card: Mapping[str, Any]) -> Path:
     from safetensors.numpy import save
 
     data = save(dict(state))
-    stem = f"{card['method']}.{card['dataset']}.{card['size']}"
+    name = f"{card['method']}.{card['part']}" if card["part"] else card["method"]
+    stem = f"{name}.{card['dataset']}.{card['size']}"
     path = _folder() / f"{stem}.safetensors"
     write_atomically(path, data)
     full = {**card, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}

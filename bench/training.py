@@ -128,6 +128,7 @@ def fit_network(
     clip: float = 5.0,
     name: str = "network",
     save_seconds: float = 20.0,
+    population: NDArray[np.int64] | None = None,
 ) -> dict[str, Any]:
     """Train `module` in place on `ctx.device` and leave it there in evaluation mode.
 
@@ -140,11 +141,14 @@ def fit_network(
     clip: largest norm of the gradient.
     name: of the checkpoint in `ctx.workdir`, which is written every `save_seconds` and at the end; a call
         with the same arguments continues from it. Give each network of a unit of work its own name.
+    population: rows of `images` that make up an epoch, some perhaps repeated; None: each row once.
 
     Returns `steps`, `final_loss` (mean of the last tenth) and `loss_curve` (at most 32 means in order).
     Raises InputError without images or steps, BenchError when the loss is no longer finite.
     """
-    if not len(images) or steps < 1 or batch < 2:
+    if population is None:
+        population = np.arange(len(images))
+    if not len(population) or steps < 1 or batch < 2:
         raise InputError(
             f"cannot train {name} on {len(images)} images in {steps} steps of {batch}; "
             "it needs images, at least 1 step and a batch of at least 2"
@@ -152,7 +156,8 @@ def fit_network(
     import torch
     from torch.nn.utils import clip_grad_norm_
 
-    recipe = [steps, batch, rate, weight_decay, seed, optimiser, warm_up, clip, asdict(augment), images.shape]
+    numbers = [steps, batch, rate, weight_decay, seed, optimiser, warm_up, clip]
+    recipe = [*numbers, asdict(augment), images.shape, len(population)]
     checkpoint = Checkpoint(ctx.workdir, name, recipe, save_seconds)
     device = torch.device(ctx.device)
     module.to(device).train()
@@ -163,7 +168,8 @@ def fit_network(
     with _repeatable(device):
         for step in range(len(losses), steps):
             generator = _seed_step(seed, step, device)
-            rows = torch.from_numpy(rows_of_step(len(images), batch, seed, step)).to(device)
+            drawn = population[rows_of_step(len(population), batch, seed, step)]
+            rows = torch.from_numpy(drawn).to(device)
             pixels = stored[rows].permute(0, 3, 1, 2).float() / 255
             value = loss(module, augment(pixels, generator) if augment != PLAIN else pixels, rows)
             updater.zero_grad(set_to_none=True)

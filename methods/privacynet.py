@@ -1,11 +1,19 @@
 """PrivacyNet: selective attribute privacy with a GAN (Mirjalili, Raschka and Ross, IEEE TIP 2020).
 
+The 15 outputs, by the paper's names and the ones here: G `gender`, R `race`, A0 to A2 `age0` to `age2`; GR
+`gender+race`, GA0 to GA2 `gender+age0` ..., RA0 to RA2 `race+age0` ..., GRA0 to GRA2 `gender+race+age0` ...
+A dataset without race or age groups has those that its labels allow; where there are no age groups but the
+label `young`, that is flipped like gender.
+
+At inference it needs the generator and the labels it must turn away from: gender and race where they are
+changed. Kept attributes and the age that is to be changed are fed in as well as they are known; what is
+unknown is the mean of the classes, and entered no loss in training either.
+
 Choices where the paper is silent or contradicts itself:
 
 - Adversarial loss: WGAN-GP, as section 3.3's "scalar score according to Wasserstein GAN" says; eqs. 3-4
   print the log form. Penalty weight 10, Adam 1e-4 with betas (.5, .999), five critic updates for one of
-  the generator, linear
-  decay over the second half: not printed, StarGAN's.
+  the generator, linear decay over the second half: not printed, StarGAN's.
 - Generator: Fig. 3's text ("first two convolutions with stride 2 reduce to 32x32 with 128 channels")
   does not fit 224 px, where two strides of 2 leave 56x56. Preset `paper` takes the widths literally
   (2,076,323 parameters for five label channels); preset `stargan` is the cited StarGAN generator with
@@ -14,15 +22,24 @@ Choices where the paper is silent or contradicts itself:
 - Labels: channels [G, R, A0, A1, A2], concatenated to the image at its size; a race of three classes
   takes three channels, and "another race" is then drawn for each face.
 
-Preset `quick` adds what small faces and minutes of training need: a narrow generator that draws a change
-of the image (`residual`), the auxiliary classifiers beside the critic's own (asked in turn, every other time
-the one that reads the matcher's embedding: pixels and embeddings weigh the same), and for each attribute a
-strength chosen on VALIDATION. It works at 64 px and adds its change to larger images (`keep_detail`).
+Preset `quick` adds what small faces and minutes of training need, see `QUICK` in `_blocks/attribute_gan.py`,
+and a narrow generator; for each attribute a strength is chosen on VALIDATION.
+
+Threats: gender and races of two classes are flipped, an invertible code: who knows the output's name and
+reads the new label knows the old one. Of a fixed age group nothing can be inverted, but A_k leaves faces of
+group k as they were. An attacker retrained on outputs of this method needs no more than that.
 """
 
 from __future__ import annotations
 
-from methods._blocks.attribute_gan import AttributeGan
+from methods._blocks.attribute_gan import (
+    QUICK,
+    STARGAN,
+    STARGAN_CHECK,
+    STARGAN_QUICK,
+    TRAINING,
+    AttributeGan,
+)
 
 
 class PrivacyNet(AttributeGan):
@@ -45,83 +62,18 @@ class PrivacyNet(AttributeGan):
         "gender+race+age2",
     )
     options = {
-        "size": 224,
-        "keep_detail": False,
+        **TRAINING,
+        **STARGAN,
         "stem": 0,
         "down": [64, 128],
         "up": [64, 32],
-        "blocks": 6,
         "head_kernel": 1,
         "head_bias": True,
-        "upsampling": "transposed",
-        "norm": True,
-        "residual": False,
-        "critic_width": 64,
-        "critic_depth": 6,
-        "steps": 200_000,
-        "critic_steps": 5,
-        "batch": 16,
-        "rate": 1e-4,
-        "critic_rate": 1e-4,
-        "beta1": 0.5,
-        "beta2": 0.999,
-        "decay_from": 0.5,
-        "average": 0.0,
-        "snapshots": 1,
-        "change": 0.5,
-        "lambda_penalty": 10.0,
-        "lambda_critic_labels": 1.0,
-        "lambda_labels": 4.0,
         "lambda_match": 4.0,
-        "lambda_rec": 4.0,
-        "lambda_pixel": 0.0,
-        "lambda_classifiers": 0.0,
-        "lambda_kept": 0.0,
-        "confidence": 1.0,
-        "viewed": False,
-        "turns": [],
-        "strengths": [1.0],
-        "keep_matching": 0.85,
     }
     presets = {
         "paper": {},
         "stargan": {"stem": 64, "down": [128, 256], "up": [128, 64], "head_bias": False},
-        "quick": {
-            "size": 64,
-            "keep_detail": True,
-            "down": [32, 48],
-            "up": [32, 16],
-            "blocks": 2,
-            "head_kernel": 3,
-            "upsampling": "nearest",
-            "norm": False,
-            "residual": True,
-            "critic_width": 16,
-            "critic_depth": 4,
-            "steps": 1200,
-            "critic_steps": 1,
-            "rate": 1e-3,
-            "critic_rate": 5e-4,
-            "average": 0.99,
-            "snapshots": 2,
-            "lambda_labels": 0.5,
-            "lambda_rec": 0.0,
-            "lambda_pixel": 4.0,
-            "lambda_classifiers": 1.0,
-            "lambda_kept": 0.5,
-            "confidence": 0.8,
-            "viewed": True,
-            "turns": [0, 2, 1, 2],
-            "strengths": [1.0, 1.25],
-        },
-        "check": {
-            "size": 0,
-            "stem": 4,
-            "down": [4, 8],
-            "up": [8, 4],
-            "blocks": 1,
-            "critic_width": 4,
-            "steps": 4,
-            "critic_steps": 2,
-        },
+        "quick": {**QUICK, **STARGAN_QUICK},
+        "check": STARGAN_CHECK,
     }

@@ -16,6 +16,12 @@ Preset `quick` adds what small faces and minutes of training need: narrower laye
 as the input (`residual`), classifiers that look at changed views, need only be 80 % sure and are asked in
 turn (every other time the one that reads the matcher's embedding: pixels and embeddings weigh the same), and
 a strength chosen on VALIDATION. It works at 64 px and adds its change to larger images (`keep_detail`).
+
+Preset `authors` trains nothing: it takes the authors' own weights (option `weights`) from the weights folder,
+and the prototypes from DEVELOP. They were trained on CelebA, so its faces are not unseen to them.
+
+Threat notes: the output depends on the true label, so whoever knows the method can invert it: a flipped
+gender is a code, not noise. Attackers retrained on protected faces read it almost as well as originals.
 """
 
 from __future__ import annotations
@@ -30,18 +36,22 @@ from bench.api import (
     Auxiliaries,
     Context,
     Faces,
-    InputError,
     Method,
     Request,
     State,
     Variant,
     load_module,
-    resize,
-    to_tensor,
+    module_state,
 )
+from bench.errors import unknown_name
+from bench.weights import PRETRAINED, pretrained_file
+from methods._blocks.san_family import CHECK, PAPER, QUICK, Prototypes, Stage, new_network
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+AUTHORS = "san_autoencoder_e20"
+"""The only published SAN weights: the authors' own, after 20 epochs."""
 
 
 class San(Method):
@@ -57,62 +67,24 @@ class San(Method):
     obfuscates = ("gender",)
     needs_labels = ("gender",)
     trained = True
-    options = {
-        "size": 224,
-        "keep_detail": False,
-        "widths": [8, 12, 256, 128],
-        "residual": False,
-        "steps": 393_375,
-        "batch": 8,
-        "rate": 2e-4,
-        "decay_from": 1.0,
-        "average": 0.0,
-        "snapshots": 1,
-        "pixel_loss": "bce",
-        "matching_on": "op",
-        "matching_from": 0.25,
-        "lambda_pixel": 1.0,
-        "lambda_gender": 1.0,
-        "lambda_match": 1.0,
-        "lambda_kept": 0.0,
-        "confidence": 1.0,
-        "viewed": False,
-        "turns": [],
-        "strengths": [1.0],
-        "keep_matching": 0.85,
-    }
+    options = {**PAPER, "weights": ""}
     presets = {
         "paper": {},
         "san_public_code": {"pixel_loss": "l1", "matching_on": "mean", "lambda_match": 8.0},
+        "authors": {"weights": AUTHORS},
         "quick": {
-            "size": 64,
-            "keep_detail": True,
-            "widths": [16, 24, 64, 32],
-            "residual": True,
+            **QUICK,
             "steps": 1000,
-            "batch": 16,
-            "rate": 2e-3,
-            "decay_from": 0.5,
-            "average": 0.99,
             "snapshots": 2,
-            "matching_from": 0.0,
-            "lambda_match": 4.0,
-            "lambda_kept": 0.5,
-            "confidence": 0.8,
-            "viewed": True,
             "turns": [0, 2, 1, 2],
             "strengths": [1.25, 1.5, 1.75],
-            "keep_matching": 0.75,
         },
-        "check": {
-            "size": 0,
-            "widths": [4, 4, 8, 8],
-            "steps": 4,
-            "viewed": True,
-            "turns": [0, 2, 1, 2],
-            "lambda_kept": 0.5,
-        },
+        "check": {**CHECK, "turns": [0, 2, 1, 2]},
     }
+
+    @property
+    def needs_auxiliaries(self) -> bool:
+        return not self.settings["weights"]
 
     def _variants(self) -> Sequence[Variant]:
         if "gender" not in self.attributes:
@@ -126,111 +98,65 @@ class San(Method):
     def _fit(
         self, faces: Faces, validation: Faces, auxiliaries: Auxiliaries, ctx: Context
     ) -> Mapping[str, Any]:
-        from methods._blocks.san_training import SanTask
-        from methods._blocks.selection import choose
-        from methods._blocks.training import Plan, train
+        self._prototypes = Prototypes.of(faces, self.native_size or faces.size)
+        self._stage = Stage(new_network(self.settings, ctx.seed))
+        if self.settings["weights"]:
+            return self._load_authors(ctx)
+        return self._train(faces, auxiliaries, ctx)
+
+    def _load_authors(self, ctx: Context) -> dict[str, Any]:
+        from safetensors.numpy import load_file
+
+        name = self.settings["weights"]
+        if name != AUTHORS:
+            raise unknown_name("file of SAN weights", name, [AUTHORS])
+        file = PRETRAINED[name].pretrained
+        load_module(self._stage.network, dict(load_file(pretrained_file(file, ctx.weights))))
+        return {"weights": name, "weights_sha256": file.sha256}
+
+    def _train(self, faces: Faces, auxiliaries: Auxiliaries, ctx: Context) -> dict[str, Any]:
+        from methods._blocks.opponents import Opponents
+        from methods._blocks.san_training import SanTask, fit_stage
 
         s = self.settings
-        self._prototypes, self._male_share = mean_faces(faces, self.native_size or faces.size)
-        self._strength = 1.0
-        self._network = self._new_network(ctx.seed)
-        task = SanTask(self._network, self._prototype_tensor(ctx.device), auxiliaries, s)
-        plan = Plan(
-            s["steps"],
-            s["batch"],
-            ctx.seed,
-            s["decay_from"],
-            s["average"],
-            s["snapshots"],
-            snapshots_from=0.6,
-        )
-        snapshots, curves = train(task, faces, plan, ctx, size=self.native_size, name=self.id)
-
-        def apply(index: int, strength: float) -> Any:
-            load_module(self._network, snapshots[index].state)
-            self._strength = strength
-            return partial(self.protect, seed=ctx.seed, device=ctx.device)
-
-        chosen = choose(
-            apply,
-            len(snapshots),
-            s["strengths"],
-            [self.variant("op")],
+        opponents = Opponents(auxiliaries, confidence=s["confidence"], viewed=s["viewed"], turns=s["turns"])
+        figures = fit_stage(
+            self._stage,
+            SanTask(self._stage.network, self._prototypes.tensor(ctx.device), opponents, s),
+            faces,
             auxiliaries,
             ctx,
-            keep_matching=s["keep_matching"],
+            seed=ctx.seed,
+            size=self.native_size,
+            name=self.id,
+            protect=partial(self.protect, seed=ctx.seed, device=ctx.device),
+            variant=self.variant("op"),
         )
-        apply(chosen.snapshot, chosen.strengths["op"])
-        return {
-            "curves": curves,
-            "step": snapshots[chosen.snapshot].step,
-            "strength": self._strength,
-            "candidates": chosen.figures,
-            "trained_against": list(auxiliaries.names),
-        }
+        return {**figures, "trained_against": list(auxiliaries.names)}
 
     def state(self) -> State:
-        from bench.api import module_state
-
         return {
-            "prototypes": self._prototypes,
-            "male_share": np.array([self._male_share], np.float32),
-            "strength": np.array([self._strength], np.float32),
-            **module_state(self._network, "network/", half=True),
+            **self._prototypes.state(),
+            "strength": np.array([self._stage.strength], np.float32),
+            # The authors' numbers are kept as they are.
+            **module_state(self._stage.network, "network/", half=not self.settings["weights"]),
         }
 
     def restore(self, state: State) -> None:
-        self._prototypes = state["prototypes"]
-        self._male_share = float(state["male_share"][0])
-        self._strength = float(state["strength"][0])
-        self._network = self._new_network(0)
-        load_module(self._network, {k: v for k, v in state.items() if k.startswith("network/")}, "network/")
+        self._prototypes = Prototypes.restored(state)
+        network = new_network(self.settings, 0)
+        load_module(network, {k: v for k, v in state.items() if k.startswith("network/")}, "network/")
+        self._stage = Stage(network, float(state["strength"][0]))
 
     def _protect(self, images: Tensor, request: Request) -> Tensor:
         from methods._blocks.images import luma
 
-        network = self._network.to(images.device).eval()
-        prototypes = resize(self._prototype_tensor(images.device), images.shape[-1])
-        female, male = prototypes[:1], prototypes[1:]
+        device, size = images.device, images.shape[-1]
+        prototypes = self._prototypes.tensor(device, size)
         gender = request.labels["gender"]
         joined = {
             "same": prototypes[gender],
             "opposite": prototypes[1 - gender],
-            "neutral": (self._male_share * male + (1 - self._male_share) * female).expand_as(images),
+            "neutral": self._prototypes.neutral(device, size).expand_as(images),
         }[request.variant.parameters["prototype"]]
-        grey = luma(images)
-        drawn = network.combine(network.features(grey, prototypes[gender]), joined, grey)
-        return (grey + self._strength * (drawn - grey)).clamp(0, 1).expand_as(images).contiguous()
-
-    def _new_network(self, seed: int) -> Any:
-        import torch
-
-        from methods._blocks.san_autoencoder import SanAutoencoder
-
-        with torch.random.fork_rng([]):
-            torch.manual_seed(seed)
-            return SanAutoencoder(self.settings["widths"], residual=self.settings["residual"])
-
-    def _prototype_tensor(self, device: Any) -> Tensor:
-        return to_tensor(self._prototypes, device)
-
-
-def mean_faces(faces: Faces, size: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], float]:
-    """Mean female and mean male face, uint8 (2, size, size, 3), and the share of male faces.
-
-    Faces of unknown gender count in neither. Raises InputError when one of the two is missing.
-    """
-    from bench.api import to_uint8
-
-    gender = faces.labels["gender"]
-    means = []
-    for value in (0, 1):
-        rows = np.flatnonzero(gender == value)
-        if not rows.size:
-            raise InputError(f"SAN needs faces of both genders in DEVELOP; gender {value} is missing")
-        total = sum(
-            faces.images[part].sum(0, dtype=np.float64) for part in np.array_split(rows, len(rows) // 512 + 1)
-        )
-        means.append((total / len(rows)).round().astype(np.uint8))
-    share = float((gender == 1).sum() / np.isfinite(gender).sum())
-    return to_uint8(resize(to_tensor(np.stack(means)), size)), share
+        return self._stage(luma(images), prototypes[gender], joined).expand_as(images).contiguous()

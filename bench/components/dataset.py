@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.components.base import Component
 from bench.errors import InputError
-from bench.faces import POOLS, Attribute, Faces
+from bench.faces import POOLS, Attribute, Faces, whole_people
 
 
 class Dataset(Component):
@@ -52,6 +52,11 @@ class Dataset(Component):
 
     # -- hooks -------------------------------------------------------------------------------------
 
+    @classmethod
+    def holds(cls, root: Path) -> bool:
+        """Whether `root` has files of this dataset; asked only where several datasets share a run's roots."""
+        return True
+
     @abstractmethod
     def _attributes(self) -> tuple[Attribute, ...]:
         """What its labels say; must be cheap (no image is decoded)."""
@@ -63,6 +68,11 @@ class Dataset(Component):
     @abstractmethod
     def _load(self, pool: str) -> Faces:
         """The faces of one pool at `self.size`."""
+
+    def _load_some(self, pool: str, most: int) -> Faces:
+        """Whole people of `pool`, the same ones every time, with about `most` faces. Worth overriding where
+        faces are expensive: this reads the whole pool."""
+        return whole_people(self._load(pool), most)
 
     # -- sealed ------------------------------------------------------------------------------------
 
@@ -77,11 +87,14 @@ class Dataset(Component):
         return self._fingerprint(pool)
 
     @final
-    def load(self, pool: str) -> Faces:
-        """One of `bench.faces.POOLS`, decoded. Raises InputError naming the file that is not usable."""
+    def load(self, pool: str, *, most: int = 0) -> Faces:
+        """One of `bench.faces.POOLS`, decoded; with `most`, whole people with about so many faces.
+
+        Raises InputError naming the file that is not usable.
+        """
         if pool not in POOLS:
             raise InputError(f"no pool '{pool}'; pools are {', '.join(POOLS)}")
-        faces = self._load(pool)
+        faces = self._load_some(pool, most) if most else self._load(pool)
         if faces.images.shape[1:3] != (self.size, self.size):
             raise InputError(f"{self.id} delivered {faces.images.shape}, not {self.size} px")
         if len(np.unique(faces.identities)) < 2:

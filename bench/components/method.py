@@ -1,73 +1,22 @@
-"""Privacy methods: the sealed public entry, and the hooks an author fills in."""
+"""Image-level privacy methods: the sealed public entry, and the hooks an author fills in."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.components.base import Component, Context
-from bench.errors import ContractError, UsageError, unknown_name
-from bench.faces import Attribute, Faces
+from bench.components.base import Context, State
+from bench.components.method_base import AnyMethod, Request, Variant, sample_seeds, seed_everything
+from bench.errors import ContractError
+from bench.faces import Faces
 
 if TYPE_CHECKING:
     import torch
-
-DEFAULT_VARIANT = "default"
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One output mode of a method.
-
-    name: as typed after the colon, `san:op`, `privacynet:gender+race`; `default` is left out.
-    obfuscates: the attributes this output hides; every other attribute should survive.
-    parameters: what `_protect` needs to produce it.
-    selected: whether a run takes it when only the method is named.
-    """
-
-    name: str = DEFAULT_VARIANT
-    obfuscates: tuple[str, ...] = ()
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    selected: bool = True
-
-
-@dataclass(frozen=True)
-class Request:
-    """What `_protect` is told about the batch it was given.
-
-    labels: attribute -> int64 or float32 tensor (N,), only those the method declares in `needs_labels`.
-    keys: N sample names. seeds: uint64 (N,), a function of run seed, method, variant and key.
-    landmarks: float32 tensor (N, 5, 2) in pixels of the batch, or None. parts: uint8 tensor (N, H, W), or
-    None.
-    """
-
-    variant: Variant
-    labels: Mapping[str, torch.Tensor]
-    keys: tuple[str, ...]
-    seeds: NDArray[np.uint64]
-    device: str = "cpu"
-    landmarks: torch.Tensor | None = None
-    parts: torch.Tensor | None = None
-
-    def normal(self, *shape: int) -> torch.Tensor:
-        """Standard normal float32 (N, *shape); each sample's values depend on its own seed alone."""
-        return self._draw(lambda rng: rng.standard_normal(shape, dtype=np.float32))
-
-    def uniform(self, *shape: int) -> torch.Tensor:
-        """Uniform [0, 1) float32 (N, *shape); each sample's values depend on its own seed alone."""
-        return self._draw(lambda rng: rng.random(shape, dtype=np.float32))
-
-    def _draw(self, draw: Callable[[np.random.Generator], Any]) -> torch.Tensor:
-        import torch
-
-        values = np.stack([np.asarray(draw(np.random.default_rng(s))) for s in self.seeds])
-        return torch.from_numpy(values).to(self.device)
 
 
 @dataclass(frozen=True)
@@ -94,52 +43,76 @@ class Verdict:
     kept_drop: float
 
 
+class AuxiliaryMatcher(Protocol):
+    """A frozen, differentiable recogniser: `matcher(images)` is `embed_maps(maps(images))`."""
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (N, 3, S, S) in [0, 1], any S -> unit embeddings (N, D)."""
+        ...
+
+    def maps(self, images: torch.Tensor) -> torch.Tensor:
+        """Last convolutional maps (N, C, h, w), laid over what the matcher sees of the image."""
+        ...
+
+    def embed_maps(self, maps: torch.Tensor) -> torch.Tensor:
+        """Unit embeddings (N, D) of what `maps` returned."""
+        ...
+
+    def lay(self, maps: torch.Tensor, size: int) -> torch.Tensor:
+        """Any maps (N, C, h, w) of that geometry, drawn where they belong in an image of side `size`."""
+        ...
+
+
+Classifier = Callable[["torch.Tensor"], Mapping[str, "torch.Tensor"]]
+"""Images (N, 3, S, S) in [0, 1] -> {attribute: logits (N, K)}."""
+
+
 class Auxiliaries(Protocol):
     """Networks the harness trained on DEVELOP for methods to learn against; none of them ever scores a
     method.
 
     matcher: images (N, 3, S, S) in [0, 1], any S -> unit embeddings (N, D); frozen, differentiable.
+        It also tells its last maps: see `AuxiliaryMatcher`.
     classifiers: k diverse networks, images (N, 3, S, S) in [0, 1] -> {attribute: logits (N, K)}; frozen.
     names: what each of them is, for the record and for the `seen` flag.
     """
 
     @property
-    def matcher(self) -> Callable[[torch.Tensor], torch.Tensor]: ...
+    def matcher(self) -> AuxiliaryMatcher: ...
 
     @property
-    def classifiers(self) -> Sequence[Callable[[torch.Tensor], Mapping[str, torch.Tensor]]]: ...
+    def classifiers(self) -> Sequence[Classifier]: ...
 
     @property
     def names(self) -> tuple[str, ...]: ...
+
+    def extra(self, name: str) -> Classifier:
+        """A further classifier, one of those that the method names in `extra_auxiliaries`."""
+        ...
+
+    def keep(self) -> State:
+        """Matcher and classifiers as arrays under `aux/`, for a method that needs them at inference; see
+        `bench.api.revive`."""
+        ...
 
     def judge(self, protect: Callable[[Faces], Protected], variant: Variant) -> Verdict:
         """Score `protect` on VALIDATION with attackers of both families, embedding and pixel."""
         ...
 
 
-class Method(Component):
+class Method(AnyMethod):
     """A privacy method. Fill in `_protect`, and `_fit`, `state`, `restore` if it learns.
 
-    obfuscates: attributes it can hide, in order of importance. needs_labels: attributes whose label it must
-    be told.
     native_size: side in pixels it works at (option `size`); images are resized to it and back. 0: any size.
     keeps_detail: what is resized back is the change alone (option `keep_detail`), added to the image, so that
         working at a small size costs no sharpness.
-    role: `method`, or `control` for the yardsticks that stand beside the methods in every table.
-    trained: whether `_fit` must run (or shipped weights be loaded) before `protect`.
     uses_auxiliaries: whether `_fit` reads the auxiliaries it is handed; where it does not, none need be
-    trained.
+        trained. extra_auxiliaries: further networks it trains against, got by `auxiliaries.extra(name)`.
     """
 
-    obfuscates: ClassVar[tuple[str, ...]] = ()
-    needs_labels: ClassVar[tuple[str, ...]] = ()
-    role: ClassVar[Literal["method", "control"]] = "method"
-    trained: ClassVar[bool] = False
+    level = "image"
     uses_auxiliaries: ClassVar[bool] = True
-
-    def __init__(self, attributes: Sequence[Attribute] = (), *, preset: str = "", **overrides: Any) -> None:
-        super().__init__(preset=preset, **overrides)
-        self.attributes = {a.name: a for a in attributes}
+    extra_auxiliaries: ClassVar[tuple[str, ...]] = ()
 
     # -- hooks -------------------------------------------------------------------------------------
 
@@ -148,13 +121,13 @@ class Method(Component):
         return int(self.settings.get("size", 0))
 
     @property
+    def needs_auxiliaries(self) -> bool:
+        """Whether `_fit` with these settings reads auxiliaries."""
+        return type(self).uses_auxiliaries
+
+    @property
     def keeps_detail(self) -> bool:
         return bool(self.settings.get("keep_detail", False))
-
-    def _variants(self) -> Sequence[Variant]:
-        """All output modes on a dataset with `self.attributes`; none: the method has nothing to do there."""
-        hidden = tuple(a for a in self.obfuscates if a in self.attributes)
-        return [Variant(obfuscates=hidden)] if hidden or not self.obfuscates else []
 
     def _fit(
         self, faces: Faces, validation: Faces, auxiliaries: Auxiliaries, ctx: Context
@@ -169,29 +142,6 @@ class Method(Component):
     # -- sealed ------------------------------------------------------------------------------------
 
     @final
-    def variants(self) -> tuple[Variant, ...]:
-        """The output modes; names are unique and obfuscate only attributes at hand."""
-        found = tuple(self._variants())
-        if len({v.name for v in found}) != len(found):
-            raise ContractError(f"{self.id} has two variants of one name")
-        for variant in found:
-            unknown = set(variant.obfuscates) - self.attributes.keys()
-            if unknown:
-                raise ContractError(
-                    f"{self.id}:{variant.name} obfuscates {', '.join(sorted(unknown))}, "
-                    "which the dataset does not label"
-                )
-        return found
-
-    @final
-    def variant(self, name: str) -> Variant:
-        """The variant called `name`."""
-        known = {v.name: v for v in self.variants()}
-        if name not in known:
-            raise unknown_name(f"variant of {self.id}", name, known)
-        return known[name]
-
-    @final
     def fit(
         self, faces: Faces, validation: Faces, auxiliaries: Auxiliaries | None, ctx: Context
     ) -> dict[str, Any]:
@@ -199,12 +149,12 @@ class Method(Component):
 
         auxiliaries: may be None for a method that says it uses none.
         """
-        if auxiliaries is None and type(self).uses_auxiliaries:
+        if auxiliaries is None and self.needs_auxiliaries:
             raise ContractError(f"{self.id} learns against auxiliaries and was given none")
         shared = np.intersect1d(faces.identities, validation.identities)
         if shared.size:
             raise ContractError(f"DEVELOP and VALIDATION share identity {shared[0]}")
-        _seed_everything(ctx.seed)
+        seed_everything(ctx.seed)
         return dict(self._fit(faces, validation, cast(Auxiliaries, auxiliaries), ctx))
 
     @final
@@ -217,12 +167,8 @@ class Method(Component):
         needs is unknown; its image is then black, never the original. The result does not depend on `batch`.
         Raises ContractError when the hook returns the wrong shape, dtype or range.
         """
-        if variant not in self.variants():
-            raise UsageError(f"{self.id} has no variant {variant.name} on this dataset")
-        labels = {a: faces.labels[a] for a in self.needs_labels if a in faces.labels}
-        known = np.ones(len(faces), bool)
-        for name in labels:
-            known &= np.isfinite(labels[name])
+        self._usable(variant)
+        known = self._labels(variant, faces.labels, len(faces))[1]
         images = np.zeros_like(faces.images)
         failed = ~known
         for rows in np.array_split(np.flatnonzero(known), max(1, -(-int(known.sum()) // batch))):
@@ -252,10 +198,6 @@ class Method(Component):
     def _request(self, faces: Faces, variant: Variant, seed: int, device: str, size: int) -> Request:
         import torch
 
-        def label(name: str) -> torch.Tensor:
-            values = torch.from_numpy(np.array(faces.labels[name])).to(device)
-            return values if faces.attribute(name).is_number else values.long()
-
         def scaled(points: NDArray[np.float32]) -> torch.Tensor:
             return torch.from_numpy((points + 0.5) * (size / faces.size) - 0.5).to(device)
 
@@ -265,7 +207,7 @@ class Method(Component):
             parts = torch.from_numpy(faces.parts[:, grid][:, :, grid]).to(device)
         return Request(
             variant=variant,
-            labels={a: label(a) for a in self.needs_labels if a in faces.labels},
+            labels=self._as_tensors(self._labels(variant, faces.labels, len(faces))[0], device),
             keys=tuple(str(k) for k in faces.keys),
             seeds=sample_seeds(seed, f"{self.id}:{variant.name}", faces.keys),
             device=device,
@@ -285,12 +227,6 @@ class Method(Component):
         finite = output[torch.isfinite(output)]
         if finite.numel() and (finite.min() < -1e-4 or finite.max() > 1 + 1e-4):
             raise ContractError(f"{where} must stay in [0, 1], got [{finite.min():.4f}, {finite.max():.4f}]")
-
-
-def sample_seeds(seed: int, purpose: str, keys: Sequence[str] | NDArray[np.str_]) -> NDArray[np.uint64]:
-    """One seed a sample, from the run's seed, a purpose and the sample's key: uint64 (N,)."""
-    digests = (sha256(f"{seed}\0{purpose}\0{key}".encode()).digest()[:8] for key in keys)
-    return np.array([int.from_bytes(d, "little") for d in digests], np.uint64)
 
 
 def to_tensor(images: NDArray[np.uint8], device: str = "cpu") -> torch.Tensor:
@@ -320,13 +256,3 @@ def enlarge(planes: torch.Tensor, size: int) -> torch.Tensor:
     from torch.nn.functional import interpolate
 
     return interpolate(planes, (size, size), mode="bicubic", align_corners=False, antialias=True)
-
-
-def _seed_everything(seed: int) -> None:
-    import random
-
-    import torch
-
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 from zipfile import BadZipFile, ZipFile
 
-from bench.datasets._image_files import FolderImages, ImageFiles, ZipImages
+from bench.datasets._aligned import image_source, join_sources
+from bench.datasets._image_files import ImageFiles
 from bench.errors import InputError, unknown_name
 
 IMAGES = "img_align_celeba"
@@ -62,22 +63,14 @@ def read_listing(roots: Sequence[Path], attributes: Sequence[str], *, partial: b
 
 
 def _images(roots: Sequence[Path]) -> dict[str, ImageFiles]:
-    found: dict[str, ImageFiles] = {}
-    for root in roots:
-        source = _image_source(root)
-        if source is None:
-            if not any(_loose(root, n) for n in (ATTRIBUTES, IDENTITIES, PARTITIONS, ARCHIVE)):
-                raise InputError(
-                    f"no CelebA in {root}: looked for {IMAGES}/, {IMAGES}.zip and {ATTRIBUTES}, "
-                    "also in Img/, Anno/ and Eval/; give --data the folder that holds them"
-                )
-            continue
-        for name in source.names():
-            if name in found and found[name].read(name) != source.read(name):
-                raise InputError(
-                    f"{name} differs between {found[name].where} and {source.where}; keep the publisher's"
-                )
-            found.setdefault(name, source)
+    sources = [(root, _image_source(root)) for root in roots]
+    for root, source in sources:
+        if source is None and not _has_lists(root):
+            raise InputError(
+                f"no CelebA in {root}: looked for {IMAGES}/, {IMAGES}.zip and {ATTRIBUTES}, "
+                "also in Img/, Anno/ and Eval/; give --data the folder that holds them"
+            )
+    found = join_sources(source for _, source in sources if source is not None)
     if not found:
         places = ", ".join(str(r) for r in roots)
         raise InputError(
@@ -87,17 +80,17 @@ def _images(roots: Sequence[Path]) -> dict[str, ImageFiles]:
     return found
 
 
+def holds(root: Path) -> bool:
+    """Whether `root` has images or lists of CelebA."""
+    return _has_lists(root) or _image_source(root) is not None
+
+
+def _has_lists(root: Path) -> bool:
+    return any(_loose(root, name) for name in (ATTRIBUTES, IDENTITIES, PARTITIONS, ARCHIVE))
+
+
 def _image_source(root: Path) -> ImageFiles | None:
-    for folder in (root, root / "Img"):
-        # Unpacking the zip into a folder of its name nests the folder.
-        for candidate in (folder / IMAGES, folder / IMAGES / IMAGES):
-            if candidate.is_dir():
-                images = FolderImages(candidate, ".jpg")
-                if images.names():
-                    return images
-        if (folder / f"{IMAGES}.zip").is_file():
-            return ZipImages(folder / f"{IMAGES}.zip", ".jpg")
-    return None
+    return image_source(root, IMAGES, ("", "Img"))
 
 
 # -- label files -------------------------------------------------------------------------------------

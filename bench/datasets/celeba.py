@@ -13,16 +13,18 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import ATTACK, DEVELOP, POOLS, TEST, VALIDATION, Attribute, Dataset, Faces, InputError, yes_no
-from bench.datasets._celeba_files import Listing, read_listing
+from bench.datasets._aligned import decode_jpeg, load_images
+from bench.datasets._celeba_files import Listing, holds, read_listing
 from bench.datasets._image_files import ImageFiles
 from bench.errors import unknown_name
 from bench.faces import GENDER, YOUNG
-from bench.geometry import CELEBA_LANDMARKS, opencv
+from bench.geometry import CELEBA_LANDMARKS
 
 _NAMES = """
     5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair
@@ -58,6 +60,10 @@ class CelebA(Dataset):
     obfuscate = ("gender", "young")
     watch = ("gender", "young", "heavy_makeup", "attractive", "smiling")
     options = {"add": "", "attack_share": 0.5, "limit": 0, "partial": False, "skip_damaged": False}
+
+    @classmethod
+    def holds(cls, root: Path) -> bool:
+        return holds(root)
 
     def _attributes(self) -> tuple[Attribute, ...]:
         return tuple(_attribute(name) for name in self._official)
@@ -127,22 +133,8 @@ class CelebA(Dataset):
 
     def _images(self, names: Sequence[str]) -> tuple[list[str], NDArray[np.uint8]]:
         """Decoded images and the names they belong to."""
-        images = np.empty((len(names), self.size, self.size, 3), np.uint8)
-        kept: list[str] = []
-        for name in names:
-            try:
-                images[len(kept)] = _crop(_decode(self._listing.files[name], name), self.size)
-            except _DamagedError as error:
-                if not self.settings["skip_damaged"]:
-                    raise InputError(
-                        f"{error}; fetch it again, or leave such images out with "
-                        "--set dataset_options.skip_damaged=true"
-                    ) from error
-                if name not in self.damaged:
-                    self.damaged.append(name)
-            else:
-                kept.append(name)
-        return kept, images[: len(kept)]
+        damaged = self.damaged if self.settings["skip_damaged"] else None
+        return load_images(names, self._listing.files, self.size, _square, damaged)
 
 
 def _attribute(official: str) -> Attribute:
@@ -232,37 +224,6 @@ def _at_most(
 # -- pixels ------------------------------------------------------------------------------------------
 
 
-class _DamagedError(InputError):
-    """An image file that is no complete, aligned CelebA JPEG."""
-
-
-def _decode(files: ImageFiles, name: str) -> NDArray[np.uint8]:
-    """BGR uint8 (218, 178, 3)."""
-    cv2 = opencv()
-    data = files.read(name)
-    where = f"image {name} in {files.where}"
-    if not data.startswith(b"\xff\xd8"):
-        raise _DamagedError(f"{where} is {'empty' if not data else 'no JPEG'}")
-    # Decoders fill what is missing of a truncated JPEG with grey and say nothing.
-    if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
-        raise _DamagedError(f"{where} is truncated: it ends after {len(data)} bytes without an end marker")
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if image is None:
-        raise _DamagedError(f"{where} cannot be decoded")
-    if image.shape != (_HEIGHT, _WIDTH, 3):
-        raise InputError(
-            f"{where} is {image.shape[1]}x{image.shape[0]}, not the {_WIDTH}x{_HEIGHT} of aligned images; "
-            "use the publisher's img_align_celeba"
-        )
-    return image
-
-
-def _crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """RGB uint8 (size, size, 3) of the square part."""
-    cv2 = opencv()
-    square = image[_TOP : _TOP + _WIDTH]
-    if size != _WIDTH:
-        interpolation = cv2.INTER_AREA if size < _WIDTH else cv2.INTER_CUBIC
-        square = cv2.resize(square, (size, size), interpolation=interpolation)
-    return square[..., ::-1]
+def _square(files: ImageFiles, name: str) -> NDArray[np.uint8]:
+    """BGR uint8 (178, 178, 3), the square part of an aligned image."""
+    return decode_jpeg(files, name, _WIDTH, _HEIGHT, "img_align_celeba")[_TOP : _TOP + _WIDTH]

@@ -38,7 +38,7 @@ _FACES = "samples"
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def figure_style() -> Iterator[None]:
     """Settings of every figure, while it is drawn and while it is saved."""
     import matplotlib as mpl
     import seaborn as sns
@@ -110,7 +110,7 @@ def render(figure: Figure, kind: str) -> bytes:
     """The figure as a file of `kind`: `png` (200 dots per inch) or `svg`."""
     said: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
     buffer = io.BytesIO()
-    with _style():
+    with figure_style():
         figure.savefig(buffer, format=kind, dpi=DPI, metadata=said)
     return buffer.getvalue()
 
@@ -120,7 +120,7 @@ def render(figure: Figure, kind: str) -> bytes:
 
 def plane(group: pd.DataFrame, name: str, looks: Mapping[str, Look]) -> Figure:
     """Leak against TMR at FMR 1 % of one group of leaderboard lines, with intervals and Pareto front."""
-    with _style():
+    with figure_style():
         lines = group[group[["leak", "tmr"]].notna().all(axis=1)]
         figure, axes = _sheet(7.4, 4.7, left=0.075, right=0.78, top=0.935, bottom=0.105)
         axes.set(
@@ -327,7 +327,7 @@ def reduction(values: pd.DataFrame, name: str, looks: Mapping[str, Look]) -> Fig
 
     values: method, variant, component, value, ci_low, ci_high in the order of the rows, first on top.
     """
-    with _style():
+    with figure_style():
         names = [label(m, v) for m, v in zip(values["method"], values["variant"], strict=True)]
         lines = {line: place for place, line in enumerate(dict.fromkeys(names))}
         attackers = sorted(set(values["component"]), key=lambda c: (c != POOL, c))
@@ -402,7 +402,7 @@ def roc(bands: Sequence[Band], condition: str, looks: Mapping[str, Look]) -> Fig
     """TMR against FMR (log axis), a panel a matcher; a band spans the worst and best output of a method."""
     from matplotlib.figure import Figure
 
-    with _style():
+    with figure_style():
         matchers = sorted({b.matcher for b in bands})
         columns = 2 if len(matchers) in (2, 4) else min(3, len(matchers))
         count = -(-len(matchers) // columns)
@@ -493,7 +493,7 @@ def sample_grid(samples: Mapping[str, NDArray[np.uint8]], *, columns: int = 12) 
     """
     from matplotlib.figure import Figure
 
-    with _style():
+    with figure_style():
         names = [n for n in samples if n != ORIGINAL]
         lead = [ORIGINAL] if ORIGINAL in samples else []
         step = max(1, columns - len(lead))

@@ -29,6 +29,7 @@ HEADLINE_FMR = "fmr=0.01"
 ORIGINAL_PROTECTED = "original-protected"
 PROTECTED_PROTECTED = "protected-protected"
 ORIGINAL_ORIGINAL = "original-original"
+TEMPLATE = "template"
 
 
 class Metric(NamedTuple):
@@ -161,17 +162,19 @@ METRICS = {
     ),
 }
 
-GROUP = ("dataset", "attribute", "label_source", "threat", "seed")
+GROUP = ("dataset", "level", "attribute", "label_source", "threat", "seed")
 """Lines are compared within a group only."""
 
-_IDENTITY = ("dataset", "method", "variant", "label_source", "seed")
+_IDENTITY = ("dataset", "level", "method", "variant", "label_source", "seed")
 _LINE = (*_IDENTITY, "attribute", "threat")
 
 LEADERBOARD = {
     "dataset": "Dataset.",
+    "level": "What is protected: the image, or the template that a matcher makes of it.",
     "attribute": "Attribute that the variant hides; controls are listed for every attribute a method hides.",
     "label_source": "Whose labels the method was told: truth, predicted or random.",
-    "threat": "Rung of the attackers' ladder; static attackers learned on originals only.",
+    "threat": "Rung of the attackers' ladder; static attackers learned on originals only, aware ones on what "
+    "the variant makes of other people.",
     "seed": "Seed of the run.",
     "method": "Method or control.",
     "variant": "Output mode of the method.",
@@ -189,7 +192,8 @@ LEADERBOARD = {
     "balanced_accuracy": "Mean balanced accuracy over the same attackers.",
     "auc": "AUC of the strongest attacker.",
     "eer": "EER of the strongest attacker.",
-    "tmr": "TMR at FMR 1 %, protected faces against original references, mean over the matchers.",
+    "tmr": "TMR at FMR 1 %, protected faces against original references (of templates: protected against "
+    "protected), mean over the matchers.",
     "tmr_low": "Lower end of its 95 % interval.",
     "tmr_high": "Upper end of its 95 % interval.",
     "tmr_protected": "TMR at FMR 1 %, protected against protected.",
@@ -209,6 +213,8 @@ LEADERBOARD = {
 """Columns of the leaderboard, in order, and what they hold."""
 
 FLAGS = {
+    "bound": "No method: each attacker is shown, face by face, the output that it reads worst, which takes "
+    "its answers and the true label. It has no images and matches nothing.",
     "weak_attacker": "The attacker cannot read the attribute off originals, so its failure on protected "
     "faces proves nothing; it counts in no total.",
     "over_flipped": "Mean Reduction above 1 or AUC below 0.5: the answers are inverted rather than hidden, "
@@ -379,11 +385,11 @@ def _figures() -> dict[str, _Figure]:
         "auc": _Figure("auc", attack, _LINE),
         "eer": _Figure("eer", attack, _LINE),
         "tmr": _Figure("tmr", match | {"condition": ORIGINAL_PROTECTED}, interval=True),
-        "tmr_protected": _Figure("tmr", match | {"condition": PROTECTED_PROTECTED}),
+        "tmr_protected": _Figure("tmr", match | {"condition": PROTECTED_PROTECTED}, interval=True),
         "tmr_kept": _Figure("tmr_kept", {"component_kind": "matcher", "component": POOL}),
     }
     figures |= {name: _Figure(name, {}) for name in ("lpips", "niqe", "ssim", "psnr")}
-    cost = ("dataset", "method", "variant")
+    cost = ("dataset", "level", "method", "variant")
     return figures | {name: _Figure(name, {}, cost) for name in ("parameters", "images_per_second")}
 
 
@@ -399,6 +405,9 @@ def _join_figures(lines: pd.DataFrame, scored: pd.DataFrame) -> pd.DataFrame:
         wanted = [*figure.keys, *renames] + (["n", "n_failed"] if column == "leak" else [])
         lines = lines.merge(found[wanted].rename(columns=renames), on=list(figure.keys), how="left")
     lines["kept_cac"] = _kept_cac(lines, scored)
+    templates = lines["level"] == TEMPLATE
+    for end in ("", "_low", "_high"):
+        lines.loc[templates, f"tmr{end}"] = lines.loc[templates, f"tmr_protected{end}"]
     return lines
 
 

@@ -73,11 +73,13 @@ def _matcher_rows(make: RowMaker, one: Matched) -> list[Row]:
 
 
 def _kept_share(make: RowMaker, found: list[Matched], originals: list[Matched]) -> list[Row]:
-    """TMR at FMR 1 %, original against protected, as a share of the originals' own; mean over matchers."""
+    """TMR at FMR 1 % as a share of the originals' own, mean over matchers: original against protected for
+    images, protected against protected for templates, of which a gallery never holds others."""
+    condition = "protected-protected" if make.template.level == "template" else "original-protected"
     before = {m.matcher: m.figures.get(f"original-original tmr reset {HEADLINE}") for m in originals}
     shares = []
     for one in found:
-        name = f"original-protected tmr reset {HEADLINE}"
+        name = f"{condition} tmr reset {HEADLINE}"
         after = one.figures.get(name, one.figures.get(f"original-original tmr reset {HEADLINE}"))
         base = before.get(one.matcher)
         if after and base and base[0] > 0:
@@ -93,7 +95,7 @@ def _kept_share(make: RowMaker, found: list[Matched], originals: list[Matched]) 
             samples,
             component_kind="matcher",
             component=POOL,
-            condition="original-protected",
+            condition=condition,
             policy="reset",
             operating_point=HEADLINE,
             higher_is="better",

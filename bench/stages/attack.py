@@ -22,21 +22,21 @@ def run(job: Job) -> Artefact:
     scores:<attribute>: float32 (N, K), NaN where the method or the extractor failed.
     """
     attacker = job.once("attacker", "fit", lambda: _ready(job))
-    faces, failed = protected_faces(job, "images", "faces")
     if "embeddings" in job.cell.inputs:
         vectors = job.artefact("embeddings").arrays["vectors"]
         rows = np.isfinite(vectors).all(axis=1)
         first, inverse = distinct([vectors[rows]])
         found = attacker.scores(vectors[rows][first], job.context)
     else:
+        faces, failed = protected_faces(job, "images", "faces")
         rows = ~failed
         some, inverse = distinct_faces(faces.take(rows), aligned=attacker.pretrained is not None)
         found = attacker.scores(some, job.context)
     arrays = {}
     for name, values in found.items():
-        arrays[f"scores:{name}"] = np.full((len(faces), values.shape[1]), np.nan, np.float32)
+        arrays[f"scores:{name}"] = np.full((len(rows), values.shape[1]), np.nan, np.float32)
         arrays[f"scores:{name}"][rows] = values[inverse]
-    return Artefact(arrays, {"images": len(faces), "lost": int((~rows).sum())})
+    return Artefact(arrays, {"images": len(rows), "lost": int((~rows).sum())})
 
 
 def _ready(job: Job) -> Attacker:

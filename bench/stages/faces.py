@@ -1,4 +1,4 @@
-"""Stage `faces`: one pool of a dataset, decoded once for everybody."""
+"""Stage `faces`: one pool of a dataset, decoded once for everybody, or the join of such pools."""
 
 from __future__ import annotations
 
@@ -7,22 +7,33 @@ from typing import Any
 
 import numpy as np
 
-from bench import discover
 from bench.cells import Job
-from bench.faces import Attribute, Faces
+from bench.faces import Attribute, Faces, whole_people
+from bench.joined import join
+from bench.sources import open_dataset
 from bench.store import Artefact
 
 VERSION = 1
 
 
 def run(job: Job) -> Artefact:
-    """params: dataset, source, fingerprint (of this pool, covering files and options), size, seed, pool."""
-    p, there = job.params, job.environment
-    dataset = discover.load_class("dataset", p["dataset"])(
-        there.data, size=p["size"], seed=p["seed"], **there.dataset_options
+    """params: dataset, source, fingerprint (of this pool, covering files and options), size, seed, pool, and
+    most: whole people with about so many faces, all if missing.
+
+    Of a join, params: joined (names of datasets), source, pool, most. inputs: part:<dataset>, and frame, the
+    faces that say where in an image a face belongs.
+    """
+    p = job.params
+    if "joined" in p:
+        parts = [faces_of(job, f"part:{name}") for name in p["joined"]]
+        job.context.report(0, 1, "joining")
+        joined = join(parts, p["joined"], faces_of(job, "frame"))
+        return pack(whole_people(joined, p.get("most", len(joined))))
+    dataset = open_dataset(
+        p["dataset"], job.environment.sources[p["dataset"]], size=p["size"], seed=p["seed"]
     )
     job.context.report(0, 1, "reading")
-    return pack(dataset.load(p["pool"]))
+    return pack(dataset.load(p["pool"], most=p.get("most", 0)))
 
 
 def pack(faces: Faces) -> Artefact:

@@ -10,26 +10,30 @@ from bench import auxiliaries, discover
 from bench.cells import Job
 from bench.components.base import State
 from bench.components.method import Auxiliaries, Method
+from bench.components.method_base import AnyMethod
 from bench.stages.faces import attributes_of, faces_of
 from bench.store import Artefact
 
-VERSION = 1
+VERSION = 2
 
 
 def run(job: Job) -> Artefact:
-    """params: method, source, settings, attributes, seed. inputs: develop, validation, auxiliary:<name>."""
+    """params: method, source, settings, attributes, part, seed. inputs: develop, validation,
+    auxiliary:<name>."""
     method = new_method(job.params)
+    assert isinstance(method, Method)
     develop, validation = faces_of(job, "develop"), faces_of(job, "validation")
-    opponents = assembled(job) if type(method).uses_auxiliaries else None
+    opponents = assembled(job) if method.needs_auxiliaries else None
     figures = method.fit(develop, validation, opponents, job.context)
     return Artefact(as_stored(method.state()), {"figures": figures})
 
 
-def new_method(params: Any) -> Method:
+def new_method(params: Any) -> AnyMethod:
     """The method that `params` describes, not yet fitted."""
-    found: Method = discover.load_class("method", params["method"])(
+    found: AnyMethod = discover.load_class("method", params["method"])(
         attributes_of(params["attributes"]), **params["settings"]
     )
+    found.part = params["part"]
     return found
 
 

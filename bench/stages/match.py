@@ -16,37 +16,37 @@ from bench.cells import Job
 from bench.errors import MetricError
 from bench.metrics.pairs import AllPairs, pairs_between, pairs_within
 from bench.metrics.uncertainty import IdentityDraw, identity_weights
-from bench.metrics.verification import compare
+from bench.metrics.verification import Comparison, compare
 from bench.metrics.verification_bootstrap import identity_counts, resampled_rates
 from bench.stages.faces import faces_of
 from bench.store import Artefact
 
 VERSION = 2
 FMR_TARGETS = (0.1, 0.01, 0.001)
+_NOBODY_TWICE = "no two images of the test pool are known to show one person: matching is undefined"
 ORIGINALS, ONE_SIDE, BOTH_SIDES = "original-original", "original-protected", "protected-protected"
 
 
 def run(job: Job) -> Artefact:
-    """params: resamples, seed. inputs: faces, reference and probe (embeddings), baseline (the originals'
-    match).
+    """params: resamples, seed. inputs: faces, probe and reference (embeddings; the latter missing where the
+    two cannot be compared), baseline (the originals' match).
 
     arrays: `samples:<figure>` (B,) in each resample, `curve:<condition>` (2, points) FMR and TMR.
     facts: values and refusals by figure, counts by condition, thresholds by FMR.
     A figure is called `<condition> <metric> <policy> <operating point>`.
     """
     identities = faces_of(job, "faces").identities
-    reference = job.artefact("reference").arrays["vectors"]
     probe = job.artefact("probe").arrays["vectors"]
     draw = identity_weights(identities, job.params["resamples"], job.params["seed"])
     if "baseline" in job.cell.inputs:
         thresholds = job.artefact("baseline").facts["thresholds"]
-        sets = {
-            ONE_SIDE: pairs_between(reference, probe, identities),
-            BOTH_SIDES: pairs_within(probe, identities),
-        }
+        sets = {BOTH_SIDES: pairs_within(probe, identities)}
+        if "reference" in job.cell.inputs:
+            reference = job.artefact("reference").arrays["vectors"]
+            sets = {ONE_SIDE: pairs_between(reference, probe, identities), **sets}
     else:
         thresholds = {}
-        sets = {ORIGINALS: pairs_within(reference, identities)}
+        sets = {ORIGINALS: pairs_within(probe, identities)}
     found = _Figures()
     for done, (condition, pairs) in enumerate(sets.items()):
         job.context.report(done, len(sets), condition)
@@ -84,6 +84,9 @@ class _Figures:
             "mated_failed": comparison.n_mated_failed,
             "same_photo": comparison.n_same_photo,
         }
+        if not comparison.n_mated:
+            self._refuse(condition, comparison)
+            return
         self.thresholds = {f"fmr={t:g}": float(comparison.thresholds_at([t])[0]) for t in FMR_TARGETS}
         fixed = list(thresholds.values())
         rates = resampled_rates(identity_counts(pairs, comparison, thresholds=fixed), comparison, draw)
@@ -112,6 +115,12 @@ class _Figures:
             for table in tables:
                 for name in [n for n in table if condition in n]:
                     table[name.replace(condition, other)] = table[name]
+
+    def _refuse(self, condition: str, comparison: Comparison) -> None:
+        lost = comparison.n_mated_failed
+        reason = f"all {lost:,} mated comparisons were lost with failed images" if lost else _NOBODY_TWICE
+        for figure in ("auc reset ", "eer reset ", *(f"tmr reset fmr={t:g}" for t in FMR_TARGETS)):
+            self.refused[f"{condition} {figure}"] = reason
 
     def _add(self, name: str, value: float, samples: NDArray[np.float64]) -> None:
         self.values[name] = value

@@ -19,8 +19,8 @@ VERSION = 1
 
 
 def run(job: Job) -> Artefact:
-    """params: method, source, settings, attributes, variant, label_source, seed, weights (SHA-256 of shipped
-    ones, or empty). inputs: faces, and fit unless the weights are shipped or the method learns nothing."""
+    """params: method, source, settings, attributes, part, variant, label_source, seed, weights (SHA-256 of
+    shipped ones, or empty). inputs: faces, and fit unless the weights are shipped or nothing is learned."""
     method = job.once("method", "fit", lambda: _ready(job))
     faces = faces_of(job, "faces")
     variant = method.variant(job.params["variant"])
@@ -35,6 +35,7 @@ def run(job: Job) -> Artefact:
 
 def _ready(job: Job) -> Method:
     method = new_method(job.params)
+    assert isinstance(method, Method)
     if "fit" in job.cell.inputs:
         method.restore(as_float(dict(job.artefact("fit").arrays)))
     elif job.params["weights"]:

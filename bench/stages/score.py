@@ -53,11 +53,18 @@ def _template(job: Job) -> Row:
         metric="",
         value=None,
         label_source=p["label_source"],
-        threat="static",
+        level=p["level"],
+        threat=p["threat"],
+        flags=p["flags"],
         seed=p["seed"],
         cell=job.cell.key,
-        n_failed=int(job.artefact("images").arrays["failed"].sum()),
+        n_failed=_failed(job),
     )
+
+
+def _failed(job: Job) -> int | None:
+    """Faces that the method could not protect; unknown for templates, where each matcher has its own."""
+    return int(job.artefact("images").arrays["failed"].sum()) if "images" in job.cell.inputs else None
 
 
 def _privacy(job: Job, make: RowMaker, people: Population) -> list[Row]:

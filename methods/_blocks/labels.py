@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Goal = int | Literal["other"]
 """What a variant wants of an attribute: a class index, or any class but the face's own."""
 
+Reduction = Literal["sum", "mean"]
+
 AGE_NAMES = ("age_group", "young", "age")
 """Labels that say the same thing with different precision: hiding one is hiding all."""
 
@@ -22,10 +24,12 @@ class LabelCode:
     """A channel for an attribute of two classes (0 or 1), a channel a class (one-hot) for more.
 
     Gender, race of two classes and three age groups give the five channels [G, R, A0, A1, A2].
+    reduction: whether `loss` sums or averages the attributes.
     """
 
-    def __init__(self, attributes: Sequence[Attribute]) -> None:
+    def __init__(self, attributes: Sequence[Attribute], reduction: Reduction = "sum") -> None:
         self.attributes = tuple(attributes)
+        self.reduction = reduction
         self.classes = {a.name: len(a.classes) for a in attributes}
         self.channels: dict[str, slice] = {}
         self.width = 0
@@ -50,8 +54,15 @@ class LabelCode:
             parts.append(torch.where(label[:, None] < 0, torch.full_like(coded, 1 / classes), coded))
         return torch.cat(parts, 1)
 
+    def guide(self, source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
+        """What a generator is told that shall turn faces of `source` into faces of `target`: (N, width).
+
+        Here the coded target labels; both as in `encode`.
+        """
+        return self.encode(target)
+
     def loss(self, logits: Tensor, labels: Mapping[str, Tensor]) -> Tensor:
-        """Cross-entropy of `logits` (N, width), binary or softmax, summed over attributes as StarGAN sums it.
+        """Cross-entropy of `logits` (N, width), binary or softmax, of all attributes after `reduction`.
 
         labels as in `encode`; the mean of an attribute is taken over the samples whose label is known.
         """
@@ -67,7 +78,21 @@ class LabelCode:
                 total = total + binary_cross_entropy_with_logits(scores[known, 0], label[known].float())
             else:
                 total = total + cross_entropy(scores[known], label[known])
-        return total
+        return total / len(self.classes) if self.reduction == "mean" else total
+
+
+class DifferenceCode(LabelCode):
+    """A generator is told what to change: coded target less coded source, 0 for what stays or is unknown."""
+
+    def guide(self, source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
+        """Of an attribute of two classes the sign: 1 to gain it, -1 to lose it."""
+        import torch
+
+        difference = self.encode(target) - self.encode(source)
+        for name, channels in self.channels.items():
+            unknown = (source[name] < 0) | (target[name] < 0)
+            difference[:, channels] = torch.where(unknown[:, None], 0.0, difference[:, channels])
+        return difference
 
 
 def target_labels(
@@ -96,6 +121,7 @@ def selective_variants(attributes: Sequence[Attribute], selected: Sequence[str])
 
     Age groups can be changed to each group (`age0`, `age1`, ...), any other attribute to another class.
     selected: names of the variants a run takes by default.
+    An output needs the labels it must turn away from; what it keeps, or sets to one class, may be unknown.
     """
     choices: list[list[tuple[str, str, Goal] | None]] = []
     for attribute in attributes:
@@ -110,5 +136,6 @@ def selective_variants(attributes: Sequence[Attribute], selected: Sequence[str])
     for pick in picks:
         name = "+".join(part for part, _, _ in pick)
         goals = {attribute: goal for _, attribute, goal in pick}
-        variants.append(Variant(name, tuple(goals), {"goals": goals}, selected=name in selected))
+        needs = tuple(attribute for attribute, goal in goals.items() if goal == "other")
+        variants.append(Variant(name, tuple(goals), {"goals": goals}, selected=name in selected, needs=needs))
     return variants

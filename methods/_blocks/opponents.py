@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
-from bench.api import Auxiliaries
+from bench.api import Auxiliaries, Classifier
 from bench.training import Augment
 
 VIEW = Augment(
@@ -28,8 +28,9 @@ class Opponents:
         cross-entropy; less stops the generator from overdoing it, which would flip unseen attackers
         instead of confusing them.
     viewed: show the classifiers `VIEW`s of the generated images instead of the images.
-    turns: ask one classifier a step, by these places among the auxiliaries' in turn (modulo their number),
-        instead of all in every step: more steps in the same time. A place named twice weighs twice.
+    turns: ask one classifier a step, by these places among them in turn (modulo their number), instead of
+        all in every step: more steps in the same time. A place named twice weighs twice.
+    classifiers: whom to ask; None: the auxiliaries' own.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class Opponents:
         confidence: float = 1.0,
         viewed: bool = False,
         turns: Sequence[int] = (),
+        classifiers: Sequence[Classifier] | None = None,
     ) -> None:
-        self._auxiliaries = auxiliaries
+        self._matcher = auxiliaries.matcher
+        self._classifiers = auxiliaries.classifiers if classifiers is None else classifiers
         self._confidence = confidence
         self._view = VIEW if viewed else None
         self._turns = tuple(turns)
@@ -61,10 +64,10 @@ class Opponents:
 
     def embedding(self, images: Tensor) -> Tensor:
         """Unit embeddings (N, D) of the auxiliary matcher."""
-        return self._auxiliaries.matcher(images)
+        return self._matcher(images)
 
-    def _asked(self, step: int) -> Sequence[Callable[[Tensor], Mapping[str, Tensor]]]:
-        everyone = self._auxiliaries.classifiers
+    def _asked(self, step: int) -> Sequence[Classifier]:
+        everyone = self._classifiers
         if not self._turns:
             return everyone
         return [everyone[self._turns[step % len(self._turns)] % len(everyone)]]

@@ -1,4 +1,4 @@
-"""The one loop that trains every generator: data, learning-rate decay, averaged weights, snapshots, resume.
+"""The one loop that trains every method: data, learning-rate decay, averaged weights, snapshots, resume.
 
 Everything random in a step is a function of (seed, step), so a training that was interrupted and is taken up
 again from its checkpoint ends with the same bytes as an unbroken one.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ class Plan:
 
     steps: calls of `Task.step`. batch: images a step. seed: of everything random.
     decay_from: share of the steps after which learning rates fall linearly to zero.
+    drop_to: share of the learning rates that is left from there on instead, at once, where it is not 0.
     average: decay of the exponential moving average of the product's weights; 0 keeps the raw weights.
     snapshots: how many candidates to keep, evenly spaced up to the last step, none before `snapshots_from`.
     """
@@ -46,6 +48,7 @@ class Plan:
     average: float = 0.0
     snapshots: int = 1
     snapshots_from: float = 0.5
+    drop_to: float = 0.0
 
     def snapshot_steps(self) -> set[int]:
         """Numbers of steps done (1..steps) after which a snapshot is taken."""
@@ -54,6 +57,8 @@ class Plan:
 
     def rate(self, step: int) -> float:
         """Factor of the learning rates in step number `step` (0-based)."""
+        if self.drop_to:
+            return self.drop_to if step >= self.decay_from * self.steps else 1.0
         left = 1 - step / self.steps
         return min(1.0, left / (1 - self.decay_from)) if self.decay_from < 1 else 1.0
 
@@ -75,8 +80,11 @@ class Batch:
         return torch.rand(size, generator=self.generator, device=self.images.device)
 
 
-class Task(ABC):
-    """A problem to train: its networks, their optimisers, and one step.
+B = TypeVar("B")
+
+
+class AnyTask(ABC, Generic[B]):
+    """A problem to train on batches of one kind: its networks, their optimisers, and one step.
 
     product: the network that is wanted in the end, one of `modules`.
     """
@@ -86,8 +94,12 @@ class Task(ABC):
     product: nn.Module
 
     @abstractmethod
-    def step(self, number: int, batch: Batch) -> Mapping[str, Tensor]:
+    def step(self, number: int, batch: B) -> Mapping[str, Tensor]:
         """Update the networks once; return scalar losses for the curves. `number` counts from 0."""
+
+
+class Task(AnyTask[Batch]):
+    """A problem to train on images."""
 
 
 @dataclass(frozen=True)
@@ -101,22 +113,41 @@ class Snapshot:
 def train(
     task: Task, faces: Faces, plan: Plan, ctx: Context, *, size: int = 0, name: str = "generator"
 ) -> tuple[list[Snapshot], dict[str, list[float]]]:
-    """Run `plan`; returns the snapshots in order and, by loss name, at most 48 means in order.
+    """Run `plan` on images; returns the snapshots in order and, by loss name, at most 48 means in order.
 
     faces: DEVELOP; mirrored at random, brought to `size` px where that is not 0. Checkpoints go to
-    `ctx.workdir`. Raises InputError for a plan that cannot be run, BenchError when a loss is no longer
-    finite.
+    `ctx.workdir`. Raises as `run_plan`.
     """
-    if plan.steps < 1 or plan.batch < 2 or not len(faces):
-        raise InputError(
-            f"cannot train {name} on {len(faces)} faces in {plan.steps} steps of {plan.batch}; "
-            "it needs faces, at least 1 step and a batch of at least 2"
-        )
-    run = _Run(task, plan, ctx, name, [asdict(plan), size, faces.images.shape])
     data = _Data(faces, ctx.device, size)
+    recipe = [size, faces.images.shape]
+    return run_plan(task, partial(data.batch, plan), plan, ctx, count=len(faces), name=name, recipe=recipe)
+
+
+def run_plan(
+    task: AnyTask[B],
+    batch_of: Callable[[int], B],
+    plan: Plan,
+    ctx: Context,
+    *,
+    count: int,
+    name: str,
+    recipe: Sequence[Any] = (),
+) -> tuple[list[Snapshot], dict[str, list[float]]]:
+    """Run `plan` on the batches that `batch_of(step)` makes of `count` samples; returns what `train` does.
+
+    recipe: what beside the plan decides the result; a checkpoint of another recipe is not taken up. Leaves
+    the networks in evaluation mode. Raises InputError for a plan that cannot be run, BenchError when a loss
+    is no longer finite.
+    """
+    if plan.steps < 1 or plan.batch < 2 or not count:
+        raise InputError(
+            f"cannot train {name} on {count} samples in {plan.steps} steps of {plan.batch}; "
+            "it needs samples, at least 1 step and a batch of at least 2"
+        )
+    run = _Run(task, plan, ctx, name, [asdict(plan), *recipe])
     with torch.backends.cudnn.flags(benchmark=False, deterministic=True):
         for step in range(run.done, plan.steps):
-            run.advance(step, data.batch(plan, step))
+            run.advance(step, batch_of(step))
     run.finish()
     return run.snapshots, _curves(run.losses)
 
@@ -148,7 +179,7 @@ class _Data:
 class _Run:
     """What changes while a task is trained, and how it is written down and taken up."""
 
-    def __init__(self, task: Task, plan: Plan, ctx: Context, name: str, recipe: Any) -> None:
+    def __init__(self, task: AnyTask[Any], plan: Plan, ctx: Context, name: str, recipe: Any) -> None:
         self.task, self.plan, self.ctx, self.name = task, plan, ctx, name
         self.losses: list[dict[str, float]] = []
         self.snapshots: list[Snapshot] = []
@@ -166,7 +197,7 @@ class _Run:
     def done(self) -> int:
         return len(self.losses)
 
-    def advance(self, step: int, batch: Batch) -> None:
+    def advance(self, step: int, batch: Any) -> None:
         for name, optimiser in self.task.optimisers.items():
             for group, rate in zip(optimiser.param_groups, self._base_rates[name], strict=True):
                 group["lr"] = rate * self.plan.rate(step)

@@ -17,6 +17,7 @@ from bench import auxiliaries
 from bench.api import (
     BenchError,
     Context,
+    ContractError,
     Faces,
     InputError,
     Protected,
@@ -25,6 +26,7 @@ from bench.api import (
     Variant,
     to_tensor,
 )
+from bench.auxiliary_networks import RESAMPLED
 from bench.geometry import SPHEREFACE_96X112, align
 from bench.metrics import verification
 from bench.weights import WeightsFolder
@@ -196,10 +198,7 @@ def test_pretrained_matcher_equals_its_onnx_twin() -> None:
 
 
 def test_differentiable_crop_is_the_harness_alignment() -> None:
-    from torch.nn.functional import grid_sample
-
-    from bench.geometry import alignment_matrices
-    from bench.pretrained_mobilefacenet import _sampling_grid
+    from bench.pretrained_mobilefacenet import CasiaMatcher, MobileFaceNet, crop_matrix
 
     faces = photographs(4)
     # Smooth images, so that the two interpolations agree.
@@ -208,10 +207,9 @@ def test_differentiable_crop_is_the_harness_alignment() -> None:
     )
     faces = replace(faces, images=smooth)
     assert faces.landmarks is not None
-    grid = _sampling_grid(alignment_matrices(faces.landmarks[:1], SPHEREFACE_96X112)[0], 64)
-    found = grid_sample(
-        to_tensor(faces.images), grid.expand(4, -1, -1, -1), padding_mode="border", align_corners=False
-    )
+    matcher = CasiaMatcher(MobileFaceNet())
+    matcher.matrix = crop_matrix(faces.landmarks[:1], 64)
+    found = matcher.crop(to_tensor(faces.images))
     expected = to_tensor(align(faces, SPHEREFACE_96X112))
     assert (found - expected).abs().max() < 1.5 / 255
 
@@ -238,3 +236,64 @@ def test_pretrained_matcher_says_what_it_needs() -> None:
         auxiliaries.train_network(auxiliaries.CASIA, DEVELOP, VALIDATION, Context())
     with pytest.raises(Unavailable, match="BENCH_WEIGHTS"):
         auxiliaries.train_network(auxiliaries.CASIA, photographs(4), VALIDATION, Context())
+
+
+def test_kept_auxiliaries_answer_as_the_trained_ones(ready: auxiliaries.TrainedAuxiliaries) -> None:
+    state = ready.keep()
+    kept = auxiliaries.revive({**state, "network/other": np.zeros(3, np.float32)}, EMBEDDED[:2])
+    images = to_tensor(VALIDATION.images[:4])
+    # Half precision in between.
+    assert (kept.matcher(images) - ready.matcher(images)).abs().max() < 5e-3
+    for one, other in zip(kept.classifiers, ready.classifiers, strict=True):
+        for name, logits in one(images).items():
+            assert (logits - other(images)[name]).abs().max() < 5e-2
+    with pytest.raises(ContractError, match="holds no auxiliaries"):
+        auxiliaries.revive({"network/other": np.zeros(3, np.float32)}, EMBEDDED[:2])
+
+
+def test_matchers_tell_their_maps_and_where_they_lie(ready: auxiliaries.TrainedAuxiliaries) -> None:
+    images = to_tensor(VALIDATION.images[:2])
+    maps = ready.matcher.maps(images)
+    assert torch.equal(ready.matcher.embed_maps(maps), ready.matcher(images))
+    heat = torch.zeros(1, 1, 4, 4)
+    heat[0, 0, 0, 3] = 1
+    laid = ready.matcher.lay(heat, 64)[0, 0]
+    assert laid.shape == (64, 64)
+    assert laid[:16, 48:].sum() > 0.7 * laid.sum()
+
+
+def test_the_pretrained_matcher_lays_maps_over_its_crop() -> None:
+    from bench.pretrained_mobilefacenet import CasiaMatcher, MobileFaceNet, crop_matrix
+
+    matcher = CasiaMatcher(MobileFaceNet())
+    faces = photographs(1)
+    assert faces.landmarks is not None
+    matcher.matrix = crop_matrix(faces.landmarks, 64)
+    # What is drawn into the image at a place is what the crop shows of that place.
+    spot = torch.zeros(1, 1, 64, 64)
+    spot[0, 0, 30:36, 28:34] = 1
+    back = matcher.lay(matcher.crop(spot.expand(-1, 3, -1, -1))[:, :1], 64)
+    assert (back - spot).abs().mean() < 0.01
+    assert back[0, 0, 30:36, 28:34].mean() > 0.7
+
+
+def test_resampled_classifiers_see_disjoint_fifths_of_the_rarest_race_often() -> None:
+    faces = tiny_faces(60, attributes=GENDER_AND_RACE)
+    rarest = faces.labels["race"].copy()
+    rarest[:] = 0
+    rarest[:20] = 1
+    faces = replace(faces, labels={**faces.labels, "race": rarest})
+    repeated = []
+    for name in RESAMPLED:
+        rows = auxiliaries._resampled(name, faces, auxiliaries.class_attributes(faces.attributes), seed=3)
+        counts = np.bincount(rows, minlength=60)
+        assert set(counts) == {1, 40}
+        assert (counts[20:] == 1).all()
+        repeated.append(set(faces.identities[counts == 40]))
+    assert set.union(*repeated) == set(faces.identities[:20])
+    assert sum(map(len, repeated)) == len(set.union(*repeated))
+
+
+def test_a_network_that_nobody_asked_for_is_refused(ready: auxiliaries.TrainedAuxiliaries) -> None:
+    with pytest.raises(ContractError, match="extra_auxiliaries"):
+        ready.extra("resampled_1")

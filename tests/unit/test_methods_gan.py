@@ -10,11 +10,15 @@ import pytest
 import torch
 from methods_tiny import EMBEDDED, RACE, RACE_OF_TWO, TinyAuxiliaries, tiny_faces
 
-from bench.api import Context, ContractError, to_tensor
+from bench import discover, shipped
+from bench.api import Context, ContractError, Faces, load_module, to_tensor, to_uint8
 from bench.faces import AGE_GROUP, GENDER, YOUNG, yes_no
+from bench.store import canonical_json
 from methods._blocks.attribute_gan import AttributeGan
 from methods._blocks.gan_training import GanTask
 from methods._blocks.labels import LabelCode, target_labels
+from methods._blocks.networks import TranslationGenerator
+from methods._blocks.opponents import Opponents
 from methods._blocks.training import Batch
 from methods.baseline_gan import BaselineGan
 from methods.privacynet import PrivacyNet
@@ -73,13 +77,15 @@ def test_fifteen_outputs(method: type[AttributeGan]) -> None:
 @pytest.mark.parametrize(
     ("attributes", "names"),
     [
+        ((GENDER,), ["gender"]),
+        ((GENDER, RACE_OF_TWO, AGE_GROUP), FIFTEEN),
         ((GENDER, YOUNG), ["gender", "young", "gender+young"]),
         ((GENDER, RACE_OF_TWO), ["gender", "race", "gender+race"]),
         ((AGE_GROUP, YOUNG), ["age0", "age1", "age2"]),
         ((yes_no("smiling"),), []),
     ],
 )
-def test_fewer_outputs_where_labels_lack(attributes: Any, names: list[str]) -> None:
+def test_the_outputs_that_the_labels_allow(attributes: Any, names: list[str]) -> None:
     assert [v.name for v in PrivacyNet(attributes).variants()] == names
 
 
@@ -195,12 +201,66 @@ def test_restored_twin_protects_alike(fitted: AttributeGan) -> None:
         tiny(blocks=2).restore(fitted.state())
 
 
-def test_faces_without_a_needed_label_fail(fitted: AttributeGan) -> None:
+@pytest.mark.parametrize(
+    ("variant", "needs"),
+    [
+        ("gender", ("gender",)),
+        ("age1", ()),
+        ("gender+age0", ("gender",)),
+        ("gender+race+age2", ("gender", "race")),
+    ],
+)
+def test_only_labels_to_turn_away_from_are_needed(
+    fitted: AttributeGan, variant: str, needs: tuple[str, ...]
+) -> None:
+    """Without one of these a face fails; without another it is processed."""
+    assert fitted.variant(variant).needs == needs
+    for name in ("gender", "race", "age_group"):
+        faces = tiny_faces(4, first_identity=300)
+        faces.labels[name][1] = np.nan
+        found = fitted.protect(faces, fitted.variant(variant))
+        assert found.failed.tolist() == [False, name in needs, False, False]
+        assert found.images[1].any() == (name not in needs)
+
+
+def test_a_kept_label_that_is_unknown_is_fed_in_as_the_mean(fitted: AttributeGan) -> None:
     faces = tiny_faces(4, first_identity=300)
-    faces.labels["race"][1] = np.nan
-    found = fitted.protect(faces, fitted.variant("gender"))
-    assert found.failed.tolist() == [False, True, False, False]
-    assert not found.images[1].any()
+    faces.labels["race"][:] = np.nan
+    images = to_tensor(faces.images)
+    gender, age = (torch.from_numpy(faces.labels[n]).long() for n in ("gender", "age_group"))
+    third = torch.full((4, 3), 1 / 3)
+    codes = torch.cat([1 - gender[:, None], third, torch.eye(3)[age]], 1).float()
+    with torch.no_grad():
+        drawn = fitted._network.eval()(images * 2 - 1, codes) / 2 + 0.5
+    change = fitted._strengths["gender"] * (drawn - images)
+    found = fitted.protect(faces, fitted.variant("gender")).images
+    assert np.array_equal(found, to_uint8(images + change))
+
+
+@pytest.mark.parametrize("name", ["privacynet", "baseline_gan"])
+def test_shipped_weights_fit_the_quick_preset(name: str) -> None:
+    """They restore a method that does what its file holds: one pass, labels as channels, one strength."""
+    card = next(c for c in shipped.cards() if (c["method"], c["size"]) == (name, 64))
+    dataset = discover.load_class("dataset", "synthetic")(size=64, seed=card["seed"], test_people=3)
+    method = discover.load_class("method", name)(dataset.attributes(), preset="quick")
+    assert canonical_json(method.settings) == canonical_json(card["settings"])
+    arrays = {k: v.astype(np.float32) for k, v in shipped.load(card["sha256"]).items()}
+    method.restore(arrays)
+    faces = dataset.load("test")
+    race, age = (torch.from_numpy(faces.labels[n]).long() for n in ("race", "age_group"))
+    gender = torch.from_numpy(faces.labels["gender"])[:, None]
+    images = to_tensor(faces.images)
+    network = TranslationGenerator(
+        7, stem=0, down=[32, 48], up=[32, 16], blocks=2, head_kernel=3, head_bias=True,
+        upsampling="nearest", norm=False, residual=True,
+    )  # fmt: skip
+    load_module(network, arrays, "network/")
+    with torch.no_grad():
+        drawn = network(images * 2 - 1, torch.cat([1 - gender, torch.eye(3)[race], torch.eye(3)[age]], 1))
+    expected = images + float(arrays["strengths"][0]) * (drawn / 2 + 0.5 - images)
+    found = method.protect(faces, method.variant("gender")).images
+    assert np.abs(found.astype(int) - to_uint8(expected).astype(int)).max() <= 1
+    assert 1 < np.abs(found.astype(int) - faces.images).mean() < 20
 
 
 # -- training ------------------------------------------------------------------------------------------
@@ -254,12 +314,85 @@ def test_a_weight_of_zero_drops_its_term(weights: dict[str, float], terms: set[s
     assert optional & losses.keys() == terms
 
 
-def test_unknown_labels_do_not_stop_training() -> None:
+@pytest.mark.parametrize("unknown", [3, 6])
+def test_unknown_labels_do_not_stop_training(unknown: int) -> None:
     faces = tiny_faces(6)
     for values in faces.labels.values():
-        values[:3] = np.nan
+        values[:unknown] = np.nan
     losses = gan_task(tiny(), faces).step(0, batch_of(faces))
     assert all(torch.isfinite(v) for v in losses.values())
+
+
+def joined_faces() -> Faces:
+    """Six faces whose race is unknown, as CelebA's, and six without gender and age group."""
+    faces = tiny_faces(12)
+    faces.labels["race"][:6] = np.nan
+    faces.labels["gender"][6:] = np.nan
+    faces.labels["age_group"][6:] = np.nan
+    return faces
+
+
+@pytest.mark.parametrize("targets", ["drawn", "shuffled"])
+def test_an_unknown_label_has_no_target(targets: str) -> None:
+    batch = batch_of(joined_faces())
+    task = gan_task(tiny(change=1.0), joined_faces())
+    task.settings = {**task.settings, "targets": targets}
+    source = {name: batch.labels[name] for name in task.code.classes}
+    target = task._targets(source, batch)
+    for name, label in source.items():
+        assert (target[name][label < 0] == -1).all()
+        assert (target[name][label >= 0] >= 0).all()
+    assert (target["race"][6:] != source["race"][6:]).any()
+
+
+def test_unknown_labels_contribute_no_gradient_to_the_label_heads() -> None:
+    faces = joined_faces()
+    batch = batch_of(faces)
+    task = gan_task(tiny(), faces)
+    source = {name: batch.labels[name] for name in task.code.classes}
+    logits = task.critic(batch.images * 2 - 1)[1]
+    (slope,) = torch.autograd.grad(task.code.loss(logits, source), logits)
+    channels = task.code.channels
+    for name in ("gender", "race", "age_group"):
+        known = source[name] >= 0
+        assert (slope[:, channels[name]][known] != 0).all()
+        assert (slope[:, channels[name]][~known] == 0).all()
+
+
+def test_an_attribute_that_no_face_of_the_batch_has_leaves_its_head_alone() -> None:
+    faces = tiny_faces(6)
+    faces.labels["race"][:] = np.nan
+    batch = batch_of(faces)
+    task = gan_task(tiny(), faces)
+    source = {name: batch.labels[name] for name in task.code.classes}
+    task.code.loss(task.critic(batch.images * 2 - 1)[1], source).backward()
+    slope = task.critic.labels.weight.grad
+    assert not slope[task.code.channels["race"]].any()
+    assert all(slope[task.code.channels[name]].any() for name in ("gender", "age_group"))
+
+
+def test_classifiers_are_not_asked_for_unknown_targets() -> None:
+    batch = batch_of(joined_faces())
+    opponents = Opponents(TinyAuxiliaries(), confidence=0.8)
+    logits = {n: torch.zeros(12, k, requires_grad=True) for n, k in (("gender", 2), ("race", 3))}
+    opponents.towards([logits], {n: batch.labels[n] for n in logits}).backward()
+    for name, values in logits.items():
+        assert values.grad is not None
+        assert (values.grad.any(1) == (batch.labels[name] >= 0)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [PrivacyNet, BaselineGan])
+def test_the_papers_preset_takes_a_real_step(method: type[AttributeGan]) -> None:
+    """224 px, printed widths: every loss is finite and every convolution moves."""
+    built = method(EMBEDDED, preset="paper", steps=1, batch=2, critic_steps=1)
+    before = {k: v.half().numpy() for k, v in built._new_network(0).state_dict().items() if v.ndim == 4}
+    pools = tiny_faces(4, 64), tiny_faces(4, 64, first_identity=100)
+    figures = built.fit(*pools, TinyAuxiliaries(), Context())
+    assert all(np.isfinite(v).all() for v in figures["curves"].values())
+    assert {"rec", "labels", "adversarial", "critic", "penalty", "critic_labels"} <= figures["curves"].keys()
+    after = built.state()
+    assert all((after[f"network/{k}"] != v).any() for k, v in before.items())
 
 
 class Interrupted(Exception):

@@ -65,10 +65,16 @@ class Synthetic(Dataset):
         return POOLS.index(pool) * _BLOCK, people, images
 
     def _load(self, pool: str) -> Faces:
+        return self._rendered(*self._extent(pool))
+
+    def _load_some(self, pool: str, most: int) -> Faces:
+        first, people, images = self._extent(pool)
+        return self._rendered(first, max(2, min(people, most // images)), images)
+
+    def _rendered(self, first: int, people: int, images: int) -> Faces:
         from bench.datasets.synthetic.identities import draw_population
         from bench.datasets.synthetic.render import render_faces
 
-        first, people, images = self._extent(pool)
         drawn = render_faces(draw_population(self.seed, first, people), images, self.size, self.seed)
         person = drawn.identities
         keys = [f"{p:07d}-{i % images}" for i, p in enumerate(person)]

@@ -1,0 +1,42 @@
+"""Stage `template_fit`: fits a template-level method to one matcher's embeddings of DEVELOP."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.cells import Job
+from bench.components.embedding_method import EmbeddingMethod, Templates
+from bench.stages.faces import faces_of
+from bench.stages.fit import new_method
+from bench.store import Artefact
+
+VERSION = 1
+
+
+def run(job: Job) -> Artefact:
+    """params: method, source, settings, attributes, part, seed. inputs: develop, validation and for each of
+    them its embeddings, develop_vectors and validation_vectors. Faces without embedding are left out."""
+    method = new_method(job.params)
+    assert isinstance(method, EmbeddingMethod)
+    pools = [acquired(templates_of(job, role, f"{role}_vectors")) for role in ("develop", "validation")]
+    figures = method.fit(pools[0], pools[1], job.context)
+    return Artefact(method.state(), {"figures": figures, "templates": [len(pool) for pool in pools]})
+
+
+def templates_of(job: Job, faces_role: str, vectors_role: str) -> Templates:
+    """The embeddings of `vectors_role` with what is known of the faces of `faces_role`; NaN rows stay."""
+    faces = faces_of(job, faces_role)
+    vectors = job.artefact(vectors_role).arrays["vectors"]
+    return Templates(vectors, faces.identities, faces.keys, faces.labels, faces.attributes)
+
+
+def acquired(templates: Templates) -> Templates:
+    """Those that have an embedding."""
+    rows = np.isfinite(templates.vectors).all(1)
+    return Templates(
+        templates.vectors[rows],
+        templates.identities[rows],
+        templates.keys[rows],
+        {k: v[rows] for k, v in templates.labels.items()},
+        templates.attributes,
+    )

@@ -1,0 +1,20 @@
+"""The same template for everybody: nothing can be read and nobody matched, the lower end of every scale."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.api import EmbeddingMethod, Request
+
+if TYPE_CHECKING:
+    import torch
+
+
+class TemplateConstant(EmbeddingMethod):
+    """All ones."""
+
+    title = "Constant template"
+    role = "control"
+
+    def _protect(self, vectors: torch.Tensor, request: Request) -> torch.Tensor:
+        return vectors.new_ones(vectors.shape)
