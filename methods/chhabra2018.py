@@ -10,14 +10,16 @@ over suppressed attributes max(0, z_true - max z_other + kappa) + sum over kept 
 
 Choices:
 
-- Defaults are Carlini and Wagner's reference values: Adam with rate .01, 9 search steps from c = .001 of up to
-  10,000 iterations, kappa 0, and a step is given up when its loss has not fallen by .01 % over a tenth of the
-  iterations. Preset `quick` takes two short steps from a c that mostly succeeds, with larger strides and a
-  margin kappa; then most of what the search would still gain is size of the change, not success.
+- Defaults are Carlini and Wagner's reference values: Adam with rate .01, 9 search steps from c = .001 of up
+  to 10,000 iterations, margins 0; a step is given up when its loss has not fallen by .01 % over a tenth of
+  the iterations. The margin of kept attributes is an option of its own (`kappa_kept`).
+- Preset `quick` takes two short steps from a c that mostly succeeds, with larger strides that fall to zero and
+  a margin that survives rounding. It leaves the identity term out: its changes are too small to move the
+  matcher, and asking it takes most of the time.
 - Kept are all other labelled attributes with classes, but those that say the same as a suppressed one (young
   and age group).
-- Returned is, of the iterates that suppress and keep all they should, the one nearest to the original; if there
-  is none, the one that misses by least. An original that the classifier already misreads needs no change.
+- Returned is, of the iterates that suppress and keep all they should, the one nearest to the original, else
+  the one that misses by least. An original that the classifier already misreads needs no change.
 - k: `gender`; gender and one other attribute; gender and the first two others at hand.
 
 Threat notes:
@@ -48,14 +50,17 @@ if TYPE_CHECKING:
     from bench.api import AuxiliaryMatcher, Classifier
 
 _LEAST_WINDOW = 5
-"""Iterations over which a loss must have fallen, at least: over fewer, Adam's first strides look like failure."""
+"""Iterations over which a loss must have fallen, at least: over fewer, Adam's first strides seem to fail."""
 
 OTHERS = ("attractive", "smiling", "heavy_makeup", "high_cheekbones", "young")
 """Attributes that can be suppressed beside gender."""
 
 
 class Chhabra2018(WhiteBoxMethod):
-    """A face changed as little as makes one given classifier misread chosen attributes and read all others."""
+    """A face changed as little as makes one given classifier misread some attributes and read all others.
+
+    Each variant is named after what it suppresses.
+    """
 
     title = "k-attribute anonymisation"
     paper = "Chhabra, Singh, Vatsa, Gupta: Anonymizing k-Facial Attributes, IJCAI 2018"
@@ -89,7 +94,15 @@ class Chhabra2018(WhiteBoxMethod):
             "kappa": 1.0,
             "c_identity": 0.0,
         },
-        "check": {"size": 64, "classifier": 1, "searches": 1, "iterations": 2, "rate": 0.05, "first_c": 1.0},
+        "check": {
+            "size": 64,
+            "classifier": 1,
+            "searches": 1,
+            "iterations": 2,
+            "rate": 0.05,
+            "first_c": 1.0,
+            "c_identity": 0.0,
+        },
     }
 
     def _variants(self) -> Sequence[Variant]:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class MirjaliliRoss2017(WhiteBoxMethod):
-    """A face changed until one given classifier reads the other gender, or none, and one matcher still matches.
+    """A face changed until one given classifier reads the other gender, or none, and a matcher still matches.
 
     `flip`: the other gender. `neutral`: a coin toss. `blackbox`: the other gender, without gradients.
     """

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import Attacker, Attribute, BenchError, Context, InputError, Scores, State
-from bench.components.method import sample_seeds
+from bench.components.method_base import sample_seeds
 
 Float = NDArray[np.floating]
 

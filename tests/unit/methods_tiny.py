@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, normalize
+from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
 
-from bench.api import Attribute, Faces, Protected, Variant, Verdict, yes_no
+from bench.api import Attribute, Classifier, Faces, Protected, State, Variant, Verdict, yes_no
+from bench.auxiliaries import untrained
 from bench.faces import AGE, AGE_GROUP, GENDER, YOUNG
 
 RACE = Attribute("race", ("a", "b", "c"))
@@ -65,15 +66,19 @@ class TinyAuxiliaries:
     def __init__(self, attributes: Sequence[Attribute] = EMBEDDED) -> None:
         with torch.random.fork_rng([]):
             torch.manual_seed(3)
-            self._embed = nn.Linear(48, 8).requires_grad_(False)
+            self.matcher = TinyMatcher()
             self._heads = nn.ModuleDict(
                 {a.name: nn.Linear(48, len(a.classes)) for a in attributes if not a.is_number}
             ).requires_grad_(False)
-        self.classifiers: Sequence[Callable[[Tensor], Mapping[str, Tensor]]] = (self._classify,)
+        self.attributes = tuple(attributes)
+        self.classifiers: Sequence[Classifier] = (self._classify,)
         self.judged: list[str] = []
 
-    def matcher(self, images: Tensor) -> Tensor:
-        return normalize(self._embed(self._pooled(images)))
+    def extra(self, name: str) -> Classifier:
+        return self._classify
+
+    def keep(self) -> State:
+        return untrained(self.attributes, None).keep()
 
     def judge(self, protect: Callable[[Faces], Protected], variant: Variant) -> Verdict:
         faces = tiny_faces(6, 32, first_identity=500)
@@ -82,8 +87,28 @@ class TinyAuxiliaries:
         return Verdict({"tiny": 1 - change}, {"tiny": change}, matching=1.0, kept_drop=0.0)
 
     def _classify(self, images: Tensor) -> Mapping[str, Tensor]:
-        pooled = self._pooled(images)
+        pooled = _pooled(images).flatten(1)
         return {name: 4 * head(pooled) for name, head in self._heads.items()}
 
-    def _pooled(self, images: Tensor) -> Tensor:
-        return adaptive_avg_pool2d(images, 4).flatten(1) * 2 - 1
+
+class TinyMatcher:
+    """A frozen random projection of 4 x 4 colours."""
+
+    def __init__(self) -> None:
+        self._embed = nn.Linear(48, 8).requires_grad_(False)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.embed_maps(self.maps(images))
+
+    def maps(self, images: Tensor) -> Tensor:
+        return _pooled(images)
+
+    def embed_maps(self, maps: Tensor) -> Tensor:
+        return normalize(self._embed(maps.flatten(1)))
+
+    def lay(self, maps: Tensor, size: int) -> Tensor:
+        return interpolate(maps, (size, size))
+
+
+def _pooled(images: Tensor) -> Tensor:
+    return adaptive_avg_pool2d(images, 4) * 2 - 1

@@ -104,11 +104,9 @@ def test_update_gate_of_zero_and_one(gate: float, kept: str, norm: bool) -> None
     features, state = torch.randn(2, 3, 8, 8).double(), torch.randn(2, 6, 4, 4).double()
     difference = torch.tensor([[1.0, 0.0], [-1.0, 1.0]]).double()
     with torch.no_grad():
-        last = unit.gates[-1]
-        assert last.bias is not None
+        unit.gates.get_parameter("1.bias" if norm else "0.bias")[3:] = gate
         if not norm:
-            last.weight[3:] = 0
-        last.bias[3:] = gate
+            unit.gates.get_parameter("0.weight")[3:] = 0
         found, passed_on = unit(features, state, difference)
         tiled = difference[:, :, None, None].expand(-1, -1, 4, 4)
         below = unit.upsample(torch.cat([state, tiled], 1))

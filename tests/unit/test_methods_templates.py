@@ -365,7 +365,7 @@ def test_multi_ive_in_the_pca_domain_keeps_the_width_and_the_blocked_components(
     state = method.state()
     assert method.protect(toy(5), method.variant("summed")).shape == (20, WIDTH)
     assert np.linalg.matrix_rank(state["matrix"], tol=1e-4) == WIDTH // 2
-    vectors = (toy().vectors - state["centre"]) / state["spread"]
+    vectors = Standardiser(state["centre"], state["spread"])(toy().vectors)
     apart, _ = components(vectors, "pca", 3, 0)
     assert np.allclose(apart[:, :3].T @ state["matrix"], apart[:, :3].T, atol=1e-4)
 
@@ -429,7 +429,7 @@ def test_moment_gaps_by_hand() -> None:
 
 
 def test_pfrnet_hides_the_attribute_and_keeps_neighbours() -> None:
-    size = {"people": 200, "steps": 300, "batch": 100}
+    size: dict[str, Any] = {"people": 200, "steps": 300, "batch": 100}
     method = fitted(PfrNet, "gender", **size)
     assert auc(method) < 0.88
     assert auc(method, "race") > 0.95
@@ -504,7 +504,7 @@ def test_the_detector_is_trained_anew_every_epoch(monkeypatch: pytest.MonkeyPatc
 
 
 def test_sensitivenets_hides_the_attribute_and_keeps_neighbours() -> None:
-    size = {"people": 300, "steps": 400}
+    size: dict[str, Any] = {"people": 300, "steps": 400}
     method = fitted(SensitiveNets, "gender", **size)
     assert auc(method) < 0.75
     assert auc(method, "race") > 0.85
