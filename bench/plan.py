@@ -275,6 +275,7 @@ class _Planner:
                 inputs["fit"] = self.fit(method, variant.part)
         params = {
             **self.method_params(method),
+            "part": variant.part,
             "variant": variant.name,
             "label_source": self.config.label_source,
             "seed": self.config.seed,

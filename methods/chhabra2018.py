@@ -13,8 +13,8 @@ Choices:
 - Defaults are Carlini and Wagner's reference values: Adam with rate .01, 9 search steps from c = .001 of up
   to 10,000 iterations, margins 0; a step is given up when its loss has not fallen by .01 % over a tenth of
   the iterations. The margin of kept attributes is an option of its own (`kappa_kept`).
-- Preset `quick` takes two short steps from a c that mostly succeeds, with larger strides that fall to zero and
-  a margin that survives rounding. It leaves the identity term out: its changes are too small to move the
+- Preset `quick` takes two short steps from a c that mostly succeeds, with larger strides that fall to zero
+  and a margin that survives rounding. It leaves the identity term out: its changes are too small to move the
   matcher, and asking it takes most of the time.
 - Kept are all other labelled attributes with classes, but those that say the same as a suppressed one (young
   and age group).
@@ -235,8 +235,9 @@ class _Step:
             losses = distance + self._c[rows] * misses + identity
             slopes = slopes_of(losses, free)
         losses = losses.detach()
-        found = [values.detach() for values in (changed, distance, misses)]
-        self.succeeded[rows] |= self._attack.note(*found, rows, step)
+        self.succeeded[rows] |= self._attack.note(
+            changed.detach(), distance.detach(), misses.detach(), rows, step
+        )
         going = torch.ones_like(rows, dtype=torch.bool)
         if step and step % self._every == 0:
             going = losses <= 0.9999 * self._before[rows]
