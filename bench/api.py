@@ -47,13 +47,14 @@ from bench.errors import (
     Unavailable,
     UsageError,
 )
-from bench.faces import ATTACK, DEVELOP, POOLS, TEST, VALIDATION, Attribute, Faces, yes_no
+from bench.faces import ATTACK, DEVELOP, POOLS, SOFT_BIOMETRICS, TEST, VALIDATION, Attribute, Faces, yes_no
 from bench.foreign import Pretrained
 
 __all__ = [
     "ATTACK",
     "DEVELOP",
     "POOLS",
+    "SOFT_BIOMETRICS",
     "TEST",
     "VALIDATION",
     "Attacker",

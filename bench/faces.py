@@ -34,6 +34,12 @@ AGE = Attribute("age", unit="years")
 AGE_GROUP = Attribute("age_group", ("up to 30", "31 to 45", "over 45"))
 YOUNG = Attribute("young", ("no", "yes"))
 
+SOFT_BIOMETRICS = (
+    *("gender", "race", "age_group", "age", "young"),
+    *("receding_hairline", "bushy_eyebrows", "narrow_eyes", "big_nose", "big_lips"),
+)
+"""What the methods of the literature hide; controls stand beside them for each of these."""
+
 _SAME_THING = ({"age", "age_group", "young"},)
 
 

@@ -178,17 +178,28 @@ class Selection:
 
     @cached_property
     def attributes(self) -> list[Attribute]:
-        """The class attributes that attackers are set on."""
+        """The class attributes that attackers are set on: by default those that the dataset watches, and
+        whatever the chosen outputs of methods hide."""
         known = {a.name: a for a in self.dataset.attributes() if not a.is_number}
         names = self.config.attributes
         if DEFAULT in names:
-            names = tuple(n for n in type(self.dataset).watch if n in known) or tuple(known)
+            watched = tuple(n for n in type(self.dataset).watch if n in known) or tuple(known)
+            names = tuple(dict.fromkeys([*watched, *(n for n in known if n in self._hidden())]))
         elif ALL in names:
             names = tuple(known)
         for name in names:
             if name not in known:
                 raise unknown_name(f"attribute of {self.dataset.id}", name, known)
         return [known[n] for n in names]
+
+    def _hidden(self) -> set[str]:
+        return {
+            attribute
+            for method, variants in self.methods()
+            if type(method).role == "method"
+            for variant in variants
+            for attribute in variant.obfuscates
+        }
 
     def file(self, kind: str, name: str, pretrained: Pretrained) -> bool:
         """Whether a pretrained file is at hand; noted among the missing if not."""

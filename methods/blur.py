@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.api import Method, Request, Variant
+from bench.api import SOFT_BIOMETRICS, Method, Request, Variant
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +17,7 @@ class Blur(Method):
 
     title = "Gaussian blur"
     role = "control"
-    obfuscates = ("gender", "race", "age_group", "age", "young")
+    obfuscates = SOFT_BIOMETRICS
 
     def _variants(self) -> Sequence[Variant]:
         hidden = tuple(a for a in self.obfuscates if a in self.attributes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.api import Auxiliaries, Context, Faces, Method, Request, State, resize, to_tensor
+from bench.api import SOFT_BIOMETRICS, Auxiliaries, Context, Faces, Method, Request, State, resize, to_tensor
 from methods._blocks.images import luma
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Constant(Method):
 
     title = "Constant face"
     role = "control"
-    obfuscates = ("gender", "race", "age_group", "age", "young")
+    obfuscates = SOFT_BIOMETRICS
     trained = True
     uses_auxiliaries = False
 

@@ -62,13 +62,13 @@ class FlowSan(SanSeries):
         "paper": {},
         "quick": {
             **QUICK,
-            "steps": 600,
-            "lambda_kept": 1.0,
+            "steps": 800,
+            "lambda_match": 3.0,
             "common_classifiers": [2],
             "turns": [0, 1],
             "start": "previous",
-            "stage_steps": 400,
-            "stage_strengths": [0.5, 1.0, 1.5, 2.0],
+            "stage_steps": 600,
+            "stage_strengths": [1.0, 1.5, 2.0, 2.5],
         },
         "check": {**CHECK, "members": 3, "common_classifiers": [2], "stage_steps": 3},
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.api import Method, Request
+from bench.api import SOFT_BIOMETRICS, Method, Request
 from methods._blocks.images import luma
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ class Grey(Method):
 
     title = "Grey"
     role = "control"
-    obfuscates = ("gender", "race", "age_group", "age", "young")
+    obfuscates = SOFT_BIOMETRICS
 
     def _protect(self, images: Tensor, request: Request) -> Tensor:
         return luma(images).expand_as(images).contiguous()

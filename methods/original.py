@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.api import Method, Request
+from bench.api import SOFT_BIOMETRICS, Method, Request
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +15,7 @@ class Original(Method):
 
     title = "Original"
     role = "control"
-    obfuscates = ("gender", "race", "age_group", "age", "young")
+    obfuscates = SOFT_BIOMETRICS
 
     def _protect(self, images: Tensor, request: Request) -> Tensor:
         return images

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.api import Method, Request, Variant
+from bench.api import SOFT_BIOMETRICS, Method, Request, Variant
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +16,7 @@ class Pixelate(Method):
 
     title = "Pixelation"
     role = "control"
-    obfuscates = ("gender", "race", "age_group", "age", "young")
+    obfuscates = SOFT_BIOMETRICS
 
     def _variants(self) -> Sequence[Variant]:
         hidden = tuple(a for a in self.obfuscates if a in self.attributes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.api import EmbeddingMethod, Request
+from bench.api import SOFT_BIOMETRICS, EmbeddingMethod, Request
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +15,7 @@ class TemplateConstant(EmbeddingMethod):
 
     title = "Constant template"
     role = "control"
+    obfuscates = SOFT_BIOMETRICS
 
     def _protect(self, vectors: torch.Tensor, request: Request) -> torch.Tensor:
         return vectors.new_ones(vectors.shape)
