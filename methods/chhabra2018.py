@@ -31,7 +31,7 @@ Threat notes:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.api import Request, Variant
@@ -47,7 +47,7 @@ from methods._blocks.perturbation import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.api import AuxiliaryMatcher, Classifier
+    from bench.api import Classifier
 
 _LEAST_WINDOW = 5
 """Iterations over which a loss must have fallen, at least: over fewer, Adam's first strides seem to fail."""
@@ -138,7 +138,7 @@ class Attack:
     def __init__(
         self,
         classify: Classifier,
-        matcher: AuxiliaryMatcher,
+        matcher: Callable[[Tensor], Tensor],
         images: Tensor,
         suppressed: Mapping[str, Tensor],
         kept: Sequence[str],

@@ -29,7 +29,7 @@ Threat notes:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +40,7 @@ from methods._blocks.perturbation import WhiteBoxMethod, descend, identity_chang
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.api import AuxiliaryMatcher, Classifier
+    from bench.api import Classifier
 
 
 class MirjaliliRoss2017(WhiteBoxMethod):
@@ -115,7 +115,7 @@ class Objective:
     def __init__(
         self,
         classify: Classifier,
-        matcher: AuxiliaryMatcher,
+        matcher: Callable[[Tensor], Tensor],
         images: Tensor,
         wanted: Tensor | None,
         settings: dict[str, Any],

@@ -126,7 +126,8 @@ def least_important(scores: Tensor, count: int) -> Tensor:
 
 def below_mean(scores: Tensor) -> Tensor:
     """True for the parts that score below the mean of their face, and for the lowest: 1 to P - 1 of P > 1."""
-    lower = scores < scores.mean(1, keepdim=True)
+    # Never the highest: the mean of equal scores may be rounded up.
+    lower = (scores < scores.mean(1, keepdim=True)) & (scores < scores.amax(1, keepdim=True))
     return lower | (~lower.any(1, keepdim=True) & least_important(scores, 1))
 
 

@@ -167,6 +167,7 @@ def test_donors_of_one_gender_are_not_enough() -> None:
 def test_fixed_and_random_donors() -> None:
     develop, test = with_landmarks(tiny_faces()), with_landmarks(tiny_faces(12, first_identity=300), 5)
     men = test.take(test.labels["gender"] == 1)
+    assert men.landmarks is not None
     same = replace(
         men, images=men.images[:1].repeat(len(men), 0), landmarks=np.repeat(men.landmarks[:1], len(men), 0)
     )
@@ -344,7 +345,7 @@ def request(faces: Faces, variant: Variant) -> Request:
     return Request(variant, labels, tuple(faces.keys), np.arange(len(faces), dtype=np.uint64))
 
 
-def coefficients(method: Mmda, images: Tensor, mode: str) -> NDArray[np.float32]:
+def coefficients(method: Mmda, images: Tensor, mode: str) -> NDArray[np.floating]:
     parts = method._parts
     whitened = (images.flatten(1).numpy() - parts.mean) @ parts.encoder.T
     return whitened @ parts.modes[mode].directions
