@@ -18,9 +18,9 @@ Choices where the paper is silent or asks for more than is at hand:
   eigenvalues are recorded: 1 is a direction that varies between classes only.
 - Age groups where they are labelled, else young or not: never both, which are the same mode.
 - `keep_residual`: what PCA does not represent is added back, so only the edit changes the image. The paper
-  reconstructs from the subspace alone (False), which costs most of the identity; preset `quick` keeps it
-  (and adds its change to larger images, `keep_detail`). `reconstruct` is the control without an edit.
-- 150 dimensions at 128 px and at most 6000 faces stand for sizes that are not printed.
+  reconstructs from the subspace alone (False), which blurs; preset `quick` keeps it (and adds its change to
+  larger images, `keep_detail`). `reconstruct` is the control without an edit.
+- 150 dimensions at 128 px and at most 4000 faces stand for sizes that are not printed.
 
 Threat notes:
 
@@ -76,11 +76,11 @@ class Mmda(Method):
         "keep_detail": False,
         "keep_residual": False,
         "dimensions": 150,
-        "faces": 6000,
+        "faces": 4000,
     }
     presets = {
         "paper": {},
-        "quick": {"size": 64, "keep_detail": True, "keep_residual": True, "dimensions": 100, "faces": 4000},
+        "quick": {"size": 64, "keep_detail": True, "keep_residual": True, "dimensions": 100},
         "check": {"size": 32, "dimensions": 16},
     }
 

@@ -50,7 +50,7 @@ class Decomposition:
     modes: Mapping[str, Mode]
 
     def on_modes(self) -> Decomposition:
-        """The same, of the modes' subspaces alone: enough to change their coefficients, not to reconstruct."""
+        """Of the modes' subspaces alone: enough to change their coefficients, not to reconstruct."""
         joint = np.concatenate([m.directions for m in self.modes.values()], 1)
         modes = {
             name: Mode(joint.T @ mode.directions, mode.centroids, mode.fisher)

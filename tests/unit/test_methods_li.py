@@ -461,7 +461,7 @@ def changed_count(method: StarGan, variant: str) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize("option", ["saliency", "identity_loss"])
 def test_an_unknown_name_is_refused(option: str) -> None:
     with pytest.raises(UsageError, match="cam" if option == "saliency" else "perceptual"):
-        fit(tiny(**{option: "gradcamm" if option == "saliency" else "perceptuall"}))
+        fit(tiny(LiMm21, **{option: "gradcamm" if option == "saliency" else "perceptuall"}))
 
 
 # -- training ------------------------------------------------------------------------------------------
