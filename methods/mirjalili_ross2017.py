@@ -9,11 +9,11 @@ lambda_change times the mean square of d, with x + d kept in the range of an ima
 
 Choices, for the paper's own parameterisation was not at hand:
 
-- d is a coarse grid of `grid` x `grid` colours, enlarged bilinearly: the paper, too, changes small regions
-  (patches, triangles) rather than pixels.
+- d is a coarse grid of `grid` x `grid` colours, enlarged bilinearly, because the paper is said to change
+  small regions (patches, triangles), too, rather than single pixels.
 - A sample stops when it has reached its goal: P of the other gender >= `confidence`, or |f - .5| <=
-  `tolerance`; the rest is returned as it is after `iterations`, and who is there already is not changed. Steps are Adam's, of a size that falls
-  linearly from `rate` to zero.
+  `tolerance`; who is there from the start is not changed, and the rest is returned as it is after
+  `iterations`. Steps are Adam's, of a size that falls linearly from `rate` to zero.
 - `blackbox` uses scores only: slopes by antithetic Gaussian smoothing (NES; Wierstra et al., JMLR 2014),
   `pairs` pairs of deviation `spread` on a coarser grid, 2 x `pairs` queries a step. Directions are a function
   of the sample's seed. It takes minutes for what gradients do in seconds.

@@ -173,8 +173,8 @@ def test_each_stage_works_on_the_one_before(stacked: FlowSan, faces: Faces) -> N
 
 @pytest.mark.parametrize("preset", ["paper", "quick"])
 def test_one_stage_is_the_first_member_of_the_ensemble(preset: str, faces: Faces) -> None:
-    same = {"steps": 5, "batch": 6, "members": 2, "size": 0, "strengths": [1.0, 1.5]}
-    members, stages = ensemble(preset, **same), flow(preset, **same)
+    stages = flow(preset, steps=5, members=2, strengths=[1.0, 1.5])
+    members = SanEnsemble(EMBEDDED, **{k: stages.settings[k] for k in SanEnsemble.options})
     fit(members)
     fit(stages)
     assert np.array_equal(images(stages, faces, "n=1"), images(members, faces, "member=1"))
