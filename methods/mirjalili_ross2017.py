@@ -87,10 +87,12 @@ class MirjaliliRoss2017(WhiteBoxMethod):
     def _variants(self) -> Sequence[Variant]:
         if "gender" not in self.attributes:
             return []
+        hides = ("gender",)
+        neutral = {"goal": "neutral", "slopes": "gradient"}
         return [
-            Variant("flip", ("gender",), {"goal": "flip", "slopes": "gradient"}),
-            Variant("neutral", ("gender",), {"goal": "neutral", "slopes": "gradient"}, needs=()),
-            Variant("blackbox", ("gender",), {"goal": "flip", "slopes": "queries"}, selected=False),
+            Variant("flip", hides, {"goal": "flip", "slopes": "gradient"}),
+            Variant("neutral", hides, neutral, selected=False, needs=()),
+            Variant("blackbox", hides, {"goal": "flip", "slopes": "queries"}, selected=False),
         ]
 
     def _protect(self, images: Tensor, request: Request) -> Tensor:

@@ -53,8 +53,6 @@ class PrivacyNet(AttributeGan):
     selected = (
         "gender",
         "race",
-        "age0",
-        "age1",
         "age2",
         "young",
         "gender+race",

@@ -84,6 +84,13 @@ def _kept_share(make: RowMaker, found: list[Matched], originals: list[Matched]) 
         base = before.get(one.matcher)
         if after and base and base[0] > 0:
             shares.append((after[0] / base[0], after[1] / np.where(base[1] > 0, base[1], np.nan)))
+    if not found:
+        columns = {"condition": condition, "policy": "reset", "operating_point": HEADLINE}
+        reason = "nothing was matched: a bound over several outputs has no images"
+        return [
+            make.undefined(m, reason, component_kind="matcher", component=POOL, **columns)
+            for m in ("tmr", "tmr_kept")
+        ]
     if not shares:
         reason = f"no unseen matcher has a TMR at {HEADLINE} on originals and protected faces"
         return [make.undefined("tmr_kept", reason, component_kind="matcher", component=POOL)]

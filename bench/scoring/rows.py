@@ -44,6 +44,7 @@ class RowMaker:
                 low, high = found.low, found.high
             except MetricError as error:
                 reason = f"no interval: {error}"
+        columns["flags"] = " ".join(f for f in (self.template.flags, columns.get("flags", "")) if f)
         return replace(
             self.template,
             metric=metric,

@@ -358,7 +358,7 @@ def test_variants_of_mirjalili_ross() -> None:
     found = MirjaliliRoss2017(EMBEDDED).variants()
     assert [(v.name, v.selected, v.needs) for v in found] == [
         ("flip", True, None),
-        ("neutral", True, ()),
+        ("neutral", False, ()),
         ("blackbox", False, None),
     ]
     assert {v.obfuscates for v in found} == {("gender",)}
