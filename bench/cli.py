@@ -265,7 +265,8 @@ def _say(line: str) -> None:
 def _read_config(options: Mapping[str, Any]) -> RunConfig:
     """The configuration from a command's options: only those that were given override the file."""
     # Said before anything heavy is imported, so that nobody waits in front of an empty screen.
-    _say(f"veilbench {__version__}: {options.get('dataset') or 'synthetic'}, reading what there is")
+    what = options.get("dataset") or options.get("config") or "synthetic"
+    _say(f"veilbench {__version__}: {what}, reading what there is")
     from bench.config import RunConfig, load_config
 
     overrides: dict[str, Any] = {}
