@@ -227,9 +227,10 @@ class _Planner:
 
     def attacker_fit(self, unit: Unit, templates: str = "", name: str = "") -> str:
         """templates: protected embeddings of ATTACK to learn from instead of plain ones."""
+        attributes = self.choice.template_attributes if templates else self.choice.attributes
         params = {
             **self.identity("attacker", unit.attacker),
-            "attributes": attribute_params(self.choice.attributes),
+            "attributes": attribute_params(attributes),
             "seed": self.config.seed,
         }
         inputs, cost = {"faces": self.faces(ATTACK)}, _PIXEL_ATTACKER_COST
@@ -426,7 +427,9 @@ class _Planner:
         threat: str = STATIC,
         flags: str = "",
     ) -> str:
-        names = [a.name for a in self.choice.attributes]
+        template = type(method).level == "template"
+        attributes = self.choice.template_attributes if template else self.choice.attributes
+        names = [a.name for a in attributes]
         # An output that hides nothing (SAN-SM) is a yardstick beside those of its method that do.
         hidden = variant.obfuscates or type(method).obfuscates
         params = {
@@ -437,7 +440,7 @@ class _Planner:
             "threat": threat,
             "flags": flags,
             "dataset": self.dataset.id,
-            "attributes": attribute_params(self.choice.attributes),
+            "attributes": attribute_params(attributes),
             "obfuscates": [a for a in hidden if a in names],
             "kept": list(kept(names, hidden)),
             "attackers": [u.name for u in self.choice.units],

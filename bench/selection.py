@@ -180,11 +180,20 @@ class Selection:
     def attributes(self) -> list[Attribute]:
         """The class attributes that attackers are set on: by default those that the dataset watches, and
         whatever the chosen outputs of methods hide."""
+        return self._attacked("image", "template")
+
+    @cached_property
+    def template_attributes(self) -> list[Attribute]:
+        """Those of `attributes` that concern templates: by default without what image-level methods add."""
+        return self._attacked("template")
+
+    def _attacked(self, *levels: str) -> list[Attribute]:
         known = {a.name: a for a in self.dataset.attributes() if not a.is_number}
         names = self.config.attributes
         if DEFAULT in names:
             watched = tuple(n for n in type(self.dataset).watch if n in known) or tuple(known)
-            names = tuple(dict.fromkeys([*watched, *(n for n in known if n in self._hidden())]))
+            hidden = self._hidden(levels)
+            names = tuple(dict.fromkeys([*watched, *(n for n in known if n in hidden)]))
         elif ALL in names:
             names = tuple(known)
         for name in names:
@@ -192,11 +201,11 @@ class Selection:
                 raise unknown_name(f"attribute of {self.dataset.id}", name, known)
         return [known[n] for n in names]
 
-    def _hidden(self) -> set[str]:
+    def _hidden(self, levels: Sequence[str]) -> set[str]:
         return {
             attribute
             for method, variants in self.methods()
-            if type(method).role == "method"
+            if type(method).role == "method" and type(method).level in levels
             for variant in variants
             for attribute in variant.obfuscates
         }

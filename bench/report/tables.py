@@ -338,8 +338,8 @@ def _lines(scored: pd.DataFrame) -> pd.DataFrame:
     hidden = tried[is_method & (tried["role"] == "obfuscated")]
     subject = hidden if len(hidden) else tried[tried["role"] == "obfuscated"]
     subject = subject if len(subject) else tried
-    attributes = subject[["dataset", "attribute"]].drop_duplicates()
-    controls = tried[~is_method].merge(attributes, on=["dataset", "attribute"])
+    shared = ["dataset", "level", "attribute"]
+    controls = tried[~is_method].merge(subject[shared].drop_duplicates(), on=shared)
     import pandas as pd
 
     return pd.concat([hidden, controls])[[*_LINE, "method_role"]].drop_duplicates().reset_index(drop=True)
