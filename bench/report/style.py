@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.tables import CONSTANT, ORIGINAL
+from bench.report.tables import ENDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +71,7 @@ def slug(text: str) -> str:
 
 def label_order(lines: pd.DataFrame) -> pd.DataFrame:
     """Lines by how much their label matters: ends of the scale, front, other methods, other controls."""
-    ends = lines["method"].isin([ORIGINAL, CONSTANT])
+    ends = lines["method"].isin(ENDS)
     rank = np.select([ends, lines["pareto"], lines["role"] == "method"], [0, 1, 2], 3)
     return lines.assign(_rank=rank).sort_values(["_rank", "leak", "method", "variant"]).drop(columns="_rank")
 

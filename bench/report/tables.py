@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ORIGINAL, CONSTANT = "original", "constant"
-"""The two controls that must land at the ends of every scale."""
+ENDS = (ORIGINAL, CONSTANT, "template_original", "template_constant")
+"""The controls that must land at the ends of every scale, of images and of templates."""
 
 POOL = "pool"
 HEADLINE_FMR = "fmr=0.01"

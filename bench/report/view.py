@@ -15,12 +15,11 @@ from bench.report.curves import Band
 from bench.report.sections import ABSENT, number, sections, span
 from bench.report.style import CONTROL_COLOUR, Look, slug
 from bench.report.tables import (
-    CONSTANT,
+    ENDS,
     FLAGS,
     GROUP,
     LEADERBOARD,
     METRICS,
-    ORIGINAL,
     POOL,
     beaten,
     groups,
@@ -256,7 +255,7 @@ def _verdicts(board: pd.DataFrame, said: Mapping[int, str]) -> list[Verdict]:
             if line.role == "method" and by:
                 worse.append(Chip(int(line.Index), str(line.method), _name(line), f"by {', '.join(by)}"))
         front = tuple(_chip(line) for line in lines if line.pareto and line.role == "method")
-        ends = tuple(_chip(line) for end in (ORIGINAL, CONSTANT) for line in lines if line.method == end)
+        ends = tuple(_chip(line) for end in ENDS for line in lines if line.method == end)
         total = sum(line.role == "method" for line in lines)
         found.append(Verdict(name, total, front, tuple(worse), ends))
     return sorted(found, key=lambda v: -v.total)
