@@ -21,8 +21,8 @@ from bench.results import COLUMNS, OK
 if TYPE_CHECKING:
     import pandas as pd
 
-ORIGINAL, CONSTANT = "original", "constant"
-ENDS = (ORIGINAL, CONSTANT, "template_original", "template_constant")
+ORIGINAL = "original"
+ENDS = (ORIGINAL, "constant", "template_original", "template_constant")
 """The controls that must land at the ends of every scale, of images and of templates."""
 
 POOL = "pool"
