@@ -50,7 +50,7 @@ class StarGan(AttributeGan):
     needs_labels = ("receding_hairline", "bushy_eyebrows", "narrow_eyes", "big_nose", "big_lips")
     trained = True
     # Li et al. leave the hair alone when they redraw four parts.
-    selected = ("eyes", "eyebrows+eyes+nose+mouth")
+    selected: tuple[str, ...] = ("eyes", "eyebrows+eyes+nose+mouth")
     options = {
         **TRAINING,
         **STARGAN,
