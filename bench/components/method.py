@@ -189,10 +189,10 @@ class Method(AnyMethod):
             output = self._protect(small, self._request(batch, variant, seed, device, size))
             self._check(output, (len(rows), 3, size, size))
             failed = ~torch.isfinite(output).flatten(1).all(1)
-            output[failed] = 0
+            lost = failed[:, None, None, None]
+            output = output.masked_fill(lost, 0)
             if self.keeps_detail and size != batch.size:
-                output = images + enlarge(output - small, batch.size)
-                output[failed] = 0
+                output = (images + enlarge(output - small, batch.size)).masked_fill(lost, 0)
             return to_uint8(resize(output, batch.size)), failed.cpu().numpy()
 
     def _request(self, faces: Faces, variant: Variant, seed: int, device: str, size: int) -> Request:

@@ -147,7 +147,7 @@ def test_one_new_file_is_a_method_that_is_listed_checked_and_run(first_run):
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["run", "--methods", "privacinet"], 2, "unknown method 'privacinet'; did you mean privacynet?"),
+        (["run", "--methods", "privacinet"], 2, "unknown method 'privacinet'; did you mean privacynet"),
         (["run", "--methods", "san:up"], 2, "unknown variant of san 'up'"),
         (["run", "--dataset", "celeba"], 2, "--data"),
         (["run", "--dataset", "celeba", "--data", "nowhere"], 2, "nowhere"),
