@@ -38,7 +38,7 @@ def results(tmp_path_factory):
     ]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "train " not in done.stderr.replace("train attacker", "").replace("train matcher", "")
+    assert "auxiliary" not in done.stderr  # the shipped weights fit: nothing was trained against networks
     return folder / "runs/synthetic"
 
 
