@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
@@ -35,6 +35,16 @@ class Templates:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Templates:
+        """The templates at `rows` (indices, a mask or a slice), in that order."""
+        return replace(
+            self,
+            vectors=self.vectors[rows],
+            identities=self.identities[rows],
+            keys=self.keys[rows],
+            labels={k: v[rows] for k, v in self.labels.items()},
+        )
 
 
 class EmbeddingMethod(AnyMethod):

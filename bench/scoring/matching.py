@@ -84,7 +84,7 @@ def _kept_share(make: RowMaker, found: list[Matched], originals: list[Matched]) 
         base = before.get(one.matcher)
         if after and base and base[0] > 0:
             shares.append((after[0] / base[0], after[1] / np.where(base[1] > 0, base[1], np.nan)))
-    if not found:
+    if "bound" in make.template.flags:
         columns = {"condition": condition, "policy": "reset", "operating_point": HEADLINE}
         reason = "nothing was matched: a bound over several outputs has no images"
         return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.cells import Job
 from bench.components.embedding_method import EmbeddingMethod, Templates
@@ -32,11 +33,5 @@ def templates_of(job: Job, faces_role: str, vectors_role: str) -> Templates:
 
 def acquired(templates: Templates) -> Templates:
     """Those that have an embedding."""
-    rows = np.isfinite(templates.vectors).all(1)
-    return Templates(
-        templates.vectors[rows],
-        templates.identities[rows],
-        templates.keys[rows],
-        {k: v[rows] for k, v in templates.labels.items()},
-        templates.attributes,
-    )
+    rows: NDArray[np.bool_] = np.isfinite(templates.vectors).all(1)
+    return templates.take(rows)

@@ -39,6 +39,7 @@ class GanTask(Task):
         s = self.settings = settings
         self.generator = self.product = generator
         self.code = code
+        self.matcher = auxiliaries.matcher
         with torch.random.fork_rng([]):
             torch.manual_seed(seed + 1)
             self.critic = self._new_critic(size)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import triplet_margin_loss
 
-from bench.api import Auxiliaries, AuxiliaryMatcher
+from bench.api import AuxiliaryMatcher
 from methods._blocks.gan_training import GanTask
-from methods._blocks.labels import LabelCode
 from methods._blocks.training import Batch
 
 
@@ -25,26 +23,13 @@ class IdentityTask(GanTask):
         enter it, and the generator is not updated by it: training is StarGAN's, to the last bit.
     """
 
-    def __init__(
-        self,
-        generator: nn.Module,
-        code: LabelCode,
-        size: int,
-        auxiliaries: Auxiliaries,
-        settings: Mapping[str, Any],
-        *,
-        seed: int,
-    ) -> None:
-        super().__init__(generator, code, size, auxiliaries, settings, seed=seed)
-        self._matcher = auxiliaries.matcher
-
     def _opposed(
         self, shown: Tensor, target: Mapping[str, Tensor], number: int, batch: Batch
     ) -> dict[str, Tensor]:
         losses = super()._opposed(shown, target, number, batch)
         growth = self._growth(number)
         if self.settings["identity_loss"] == "perceptual" and growth and self.settings["lambda_id"]:
-            losses["id"] = growth * perceptual_distance(self._matcher, batch.images, shown)
+            losses["id"] = growth * perceptual_distance(self.matcher, batch.images, shown)
         return losses
 
     def _growth(self, number: int) -> float:
@@ -55,7 +40,7 @@ class IdentityTask(GanTask):
     def _beside_critic(self, images: Tensor, fake: Tensor) -> dict[str, Tensor]:
         if self.settings["identity_loss"] != "triplet_inert":
             return {}
-        drawn, own = (self._matcher(x / 2 + 0.5) for x in (fake, images))
+        drawn, own = (self.matcher(x / 2 + 0.5) for x in (fake, images))
         return {"id": triplet_margin_loss(drawn, own, own.roll(1, 0), margin=1.0)}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,13 +50,7 @@ def some_people(templates: Templates, limit: int, seed: int) -> Templates:
     rows = np.isin(codes, chosen)
     if not rows.any():
         raise InputError(f"option samples ({limit}) is less than one person's templates; raise it")
-    return replace(
-        templates,
-        vectors=templates.vectors[rows],
-        identities=templates.identities[rows],
-        keys=templates.keys[rows],
-        labels={name: values[rows] for name, values in templates.labels.items()},
-    )
+    return templates.take(rows)
 
 
 class Standardiser:
