@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bench.cells import Job
 from bench.components.embedding_method import EmbeddingMethod, Templates
@@ -33,5 +32,4 @@ def templates_of(job: Job, faces_role: str, vectors_role: str) -> Templates:
 
 def acquired(templates: Templates) -> Templates:
     """Those that have an embedding."""
-    rows: NDArray[np.bool_] = np.isfinite(templates.vectors).all(1)
-    return templates.take(rows)
+    return templates.take(np.flatnonzero(np.isfinite(templates.vectors).all(axis=1)))
