@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.errors import InputError, UsageError, unknown_name
 
 ALL, DEFAULT = "all", "default"
+LabelSource = Literal["truth", "predicted", "random"]
 
 
 class RunConfig(BaseModel):
@@ -37,9 +38,16 @@ class RunConfig(BaseModel):
     extractors: tuple[str, ...] = Field((DEFAULT,), description="matchers whose embeddings attackers read")
     attributes: tuple[str, ...] = Field((DEFAULT,), description="attributes to attack and to keep watch on")
     preset: str = Field("quick", description="preset of the methods")
-    label_source: Literal["truth"] = Field("truth", description="whose labels the methods are told")
+    label_source: tuple[LabelSource, ...] = Field(("truth",), description="whose labels the methods are told")
+    threats: tuple[str, ...] = Field((ALL,), description="rungs of the attackers' ladder beside `static`")
+    adaptive_images: int = Field(
+        1200, ge=0, description="faces of ATTACK that adaptive attackers learn on, whole people; 0: all"
+    )
+    pairs: str = Field("all", description="comparisons: `all`, or MATED/NON_MATED drawn once, as 1000/2000")
+    protocol: str = Field("", description="protocol of a paper, whose settings all others override")
     options: dict[str, dict[str, Any]] = Field({}, description="component -> its options, over the preset")
     seed: int = Field(0, ge=0, description="the only source of randomness")
+    seeds: int = Field(1, ge=1, description="how many seeds to run, from `seed` upwards")
     resamples: int = Field(1000, ge=100, description="bootstrap resamples over identities")
     quality_images: int = Field(128, ge=1, description="images a variant for LPIPS and NIQE")
     workers: int = Field(0, ge=0, description="worker processes; 0: one a core")
