@@ -19,6 +19,7 @@ class CNNLight(PixelAttacker):
 
     title = "CNN, Light CNN"
     reads = "image"
+    adaptive = False  # training it takes a minute a method
     options = {
         "size": 64,
         "widths": [16, 24, 48, 64],

@@ -19,6 +19,7 @@ class CNNResNet(PixelAttacker):
 
     title = "CNN, residual"
     reads = "image"
+    adaptive = False  # training it takes a minute a method
     options = {
         "size": 64,
         "widths": [16, 32, 64, 128],

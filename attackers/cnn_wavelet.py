@@ -19,6 +19,7 @@ class CNNWavelet(PixelAttacker):
 
     title = "CNN, wavelet bands"
     reads = "image"
+    adaptive = False  # training it takes a minute a method
     options = {
         "size": 64,
         "widths": [24, 48, 96, 128],

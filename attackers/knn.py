@@ -8,14 +8,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attackers._blocks.kernels import squared_distances
-from attackers._blocks.per_attribute import EmbeddingAttacker, Float, balanced_log, reported, spread, tasks
+from attackers._blocks.neighbours import gaps, nearest
+from attackers._blocks.per_attribute import (
+    ArrayAttacker,
+    balanced_log,
+    indistinct,
+    reported,
+    spread,
+    tasks,
+)
 from bench.api import Attribute, Context, Scores, State
+from bench.components.attacker import KernelAttacker
+from bench.components.products import Products
 
 _UNKNOWN = -1
 
 
-class NearestNeighbours(EmbeddingAttacker):
+class NearestNeighbours(ArrayAttacker, KernelAttacker):
     """The vote of the `neighbours` nearest training embeddings (Euclidean), each with weight 1 / distance.
 
     Training embeddings at distance 0 outvote all others. Equal to scikit-learn's KNeighborsClassifier with
@@ -28,57 +37,60 @@ class NearestNeighbours(EmbeddingAttacker):
     options = {"neighbours": 15}
     presets = {"check": {"neighbours": 3}}
 
-    def _fit(
+    def _fit_products(
         self,
-        inputs: NDArray[np.float32],
+        products: Products,
         labels: Mapping[str, NDArray[np.int64]],
         attributes: Sequence[Attribute],
         ctx: Context,
     ) -> Mapping[str, Any]:
         found = tasks(labels, attributes, ctx.seed)
-        state: State = {"vectors": inputs}
+        # Among equal embeddings none is nearer than another: no neighbours, so priors are all there is.
+        nothing = indistinct(products.vectors)
+        state: State = {"vectors": products.vectors[:1] if nothing else products.vectors}
         for task in reported(found, self.id, ctx):
-            codes = np.full(len(inputs), _UNKNOWN, np.int64)
-            codes[task.rows] = task.codes
+            codes = np.full(len(state["vectors"]), _UNKNOWN, np.int64)
+            if not nothing:
+                codes[task.rows] = task.codes
             model = {"codes": codes, "priors": task.priors, **task.facts}
             state |= {f"{task.name}/{key}": values for key, values in model.items()}
         self.restore(state)
         return {"samples": {task.name: len(task.rows) for task in found}}
 
-    def _scores(self, inputs: NDArray[np.float32], ctx: Context) -> Scores:
-        vectors, models = self.state()["vectors"], self._models()
-        votes = {name: np.zeros((len(inputs), len(model["present"]))) for name, model in models.items()}
+    def _references(self) -> NDArray[np.float32]:
+        references: NDArray[np.float32] = self.state()["vectors"]
+        return references
+
+    def _block_scores(self, block: Products, ctx: Context) -> Scores:
+        models = self._models()
         # Attributes known for the same samples share their neighbours: with complete labels that is all.
         groups: dict[bytes, list[str]] = {}
         for name, model in models.items():
             groups.setdefault((model["codes"] != _UNKNOWN).tobytes(), []).append(name)
-        for rows, distances in squared_distances(inputs, vectors):
-            for mask, names in groups.items():
-                known = np.flatnonzero(np.frombuffer(mask, bool))
-                nearest = self._nearest(distances if len(known) == len(vectors) else distances[:, known])
-                nearest = known[nearest]
-                weights = _weights(inputs[rows], vectors[nearest])
-                for name in names:
-                    votes[name][rows] = _shares(models[name]["codes"][nearest], weights, votes[name].shape[1])
-        return {
-            name: spread(balanced_log(v, models[name]["priors"]), models[name]) for name, v in votes.items()
-        }
-
-    def _nearest(self, distances: NDArray[np.float32]) -> NDArray[np.intp]:
-        count = min(self.settings["neighbours"], distances.shape[1])
-        return np.argpartition(distances, count - 1, axis=1)[:, :count]
+        scores = {}
+        for mask, names in groups.items():
+            known = np.flatnonzero(np.frombuffer(mask, bool))
+            count = min(self.settings["neighbours"], len(known))
+            neighbours = nearest(block.distances, known, count)
+            weights = _weights(gaps(block.vectors, block.references, neighbours))
+            for name in names:
+                shares = _shares(models[name]["codes"][neighbours], weights, models[name]["priors"])
+                scores[name] = spread(balanced_log(shares, models[name]["priors"]), models[name])
+        return {name: scores[name] for name in models}
 
 
-def _weights(vectors: NDArray[np.float32], neighbours: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Inverse distances (n, k) of vectors (n, D) to neighbours (n, k, D); 1 and 0 where any distance is 0."""
-    # Taken anew: the matrix product that found the neighbours loses the digits of small distances.
-    gaps = (vectors[:, None] - neighbours).astype(np.float64)
-    distances = np.sqrt(np.einsum("nkd,nkd->nk", gaps, gaps))
+def _weights(distances: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverse distances (n, k); 1 and 0 where any distance of the row is 0."""
     same = distances == 0
     return np.where(same.any(axis=1, keepdims=True), same, 1 / np.where(same, 1, distances))
 
 
-def _shares(codes: NDArray[np.int64], weights: NDArray[np.float64], classes: int) -> Float:
-    votes = np.stack([(weights * (codes == code)).sum(axis=1) for code in range(classes)], axis=1)
-    shares: Float = votes / votes.sum(axis=1, keepdims=True)
+def _shares(
+    codes: NDArray[np.int64], weights: NDArray[np.float64], priors: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Share of each class (n, K) in the weights of the neighbours (n, k); the priors where there are none."""
+    if not codes.shape[1]:
+        return np.tile(priors, (len(codes), 1))
+    votes = np.stack([(weights * (codes == code)).sum(axis=1) for code in range(len(priors))], axis=1)
+    shares: NDArray[np.float64] = votes / votes.sum(axis=1, keepdims=True)
     return shares

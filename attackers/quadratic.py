@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attackers._blocks.per_attribute import EmbeddingAttacker, Task, reported, spread, tasks
+from attackers._blocks.per_attribute import ArrayAttacker, Task, indistinct, reported, spread, tasks
+from attackers._blocks.ridge import class_ridge
 from bench.api import Attribute, Context, Scores, State
+from bench.components.attacker import KernelAttacker
+from bench.components.products import Products
 
 
-class Quadratic(EmbeddingAttacker):
+class Quadratic(ArrayAttacker, KernelAttacker):
     """Regularised least squares in the space of degree-2 polynomials, solved with the kernel (1 + x.y)^2.
 
     Targets are +1 and -1 for each class against the rest, samples weighted so that classes have equal say.
-    penalty: ridge, relative to the mean of the kernel's diagonal. A vector x of a fitted model scores
-    x'Qx + b'x + c, so neither the training vectors nor the kernel are needed any more.
+    penalty: ridge, relative to the mean of the kernel's diagonal. Embeddings are scaled to a mean square
+    length of 1; x scores sum_i a_i (1 + x_i.x)^2.
 
     Gender sits in products of components rather than in the components themselves on many matchers, where
     linear attackers fail and this one does not.
@@ -27,48 +30,53 @@ class Quadratic(EmbeddingAttacker):
     reads = "embedding"
     options = {"penalty": 0.1}
 
-    def _fit(
+    def _fit_products(
         self,
-        inputs: NDArray[np.float32],
+        products: Products,
         labels: Mapping[str, NDArray[np.int64]],
         attributes: Sequence[Attribute],
         ctx: Context,
     ) -> Mapping[str, Any]:
-        found = tasks(labels, attributes, ctx.seed)
-        vectors = inputs.astype(np.float64)
-        scale = 1 / np.sqrt(np.mean(np.einsum("nd,nd->n", vectors, vectors)))
-        vectors *= scale
-        state: State = {"scale": np.array([scale])}
+        found, vectors = tasks(labels, attributes, ctx.seed), products.vectors
+        if indistinct(vectors):
+            return self._learn_nothing(vectors, found)
+        scale = 1 / np.mean(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
+        kernel = _kernel(products, scale)
+        state: State = {"vectors": vectors, "scale": np.array([scale])}
         for task in reported(found, self.id, ctx):
-            model = self._learn(vectors[task.rows], task) | task.facts
-            state |= {f"{task.name}/{key}": values for key, values in model.items()}
+            learned = {"dual": class_ridge(kernel, task, self.settings["penalty"])} | task.facts
+            state |= {f"{task.name}/{key}": values for key, values in learned.items()}
         self.restore(state)
         return {"samples": {task.name: len(task.rows) for task in found}}
 
-    def _learn(self, vectors: NDArray[np.float64], task: Task) -> State:
-        """Weighted ridge in the dual, (K + penalty W^-1) a = y, then the polynomial sum_i a_i (1 +
-        x_i.x)^2.
-        """
-        from scipy.linalg import solve
+    def _learn_nothing(self, vectors: NDArray[np.float32], found: Sequence[Task]) -> Mapping[str, Any]:
+        """Equal embeddings: no polynomial tells them apart, so all are given the same, 0."""
+        state: State = {"vectors": vectors[:1], "scale": np.ones(1)}
+        for task in found:
+            learned = {"dual": np.zeros((1, len(task.present)))} | task.facts
+            state |= {f"{task.name}/{key}": values for key, values in learned.items()}
+        self.restore(state)
+        return {"samples": {task.name: len(task.rows) for task in found}}
 
-        kernel = (1 + vectors @ vectors.T) ** 2
-        weights = 1 / (task.priors[task.codes] * len(task.present))
-        ridge = self.settings["penalty"] * np.trace(kernel) / len(kernel)
-        kernel[np.diag_indices_from(kernel)] += ridge / weights
-        targets = np.where(task.codes[:, None] == np.arange(len(task.present)), 1.0, -1.0)
-        dual = solve(kernel, targets, assume_a="pos", overwrite_a=True, overwrite_b=True)
-        return {
-            "quadratic": np.einsum("nk,ni,nj->kij", dual, vectors, vectors, optimize=True).astype(np.float32),
-            "linear": (2 * vectors.T @ dual).astype(np.float32),
-            "constant": dual.sum(axis=0).astype(np.float32),
-        }
+    def _references(self) -> NDArray[np.float32]:
+        references: NDArray[np.float32] = self.state()["vectors"]
+        return references
 
-    def _scores(self, inputs: NDArray[np.float32], ctx: Context) -> Scores:
-        vectors = inputs * self.state()["scale"].astype(np.float32)
-        scores = {}
-        for name, model in self._models().items():
-            values = vectors @ model["linear"] + model["constant"]
-            for column, form in enumerate(model["quadratic"]):
-                values[:, column] += np.einsum("nd,nd->n", vectors @ form, vectors)
-            scores[name] = spread(values, model)
+    def _block_scores(self, block: Products, ctx: Context) -> Scores:
+        models = self._models()
+        duals = np.hstack([model["dual"] for model in models.values()])
+        values = _kernel(block, self.state()["scale"][0]) @ duals
+        scores, first = {}, 0
+        for name, model in models.items():
+            classes = model["dual"].shape[1]
+            scores[name] = spread(values[:, first : first + classes], model)
+            first += classes
         return scores
+
+
+def _kernel(products: Products, scale: float) -> NDArray[np.float64]:
+    """(1 + scale x.y)^2 of embeddings and references (N, M)."""
+    kernel = products.inner.astype(np.float64)
+    kernel *= scale
+    kernel += 1
+    return np.square(kernel, out=kernel)

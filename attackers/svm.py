@@ -9,15 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attackers._blocks.kernels import squared_distances
-from attackers._blocks.per_attribute import EmbeddingAttacker, Float, Task, reported, spread, tasks
+from attackers._blocks.per_attribute import (
+    ArrayAttacker,
+    Float,
+    Task,
+    indistinct,
+    reported,
+    spread,
+    tasks,
+)
 from bench.api import Attribute, Context, Scores, State
+from bench.components.attacker import KernelAttacker
+from bench.components.products import Products
 
 # Up to here the kernel matrix (float64, twice) is held in memory and shared by all attributes.
 _SHARED_SAMPLES = 6000
 
 
-class SupportVectorMachine(EmbeddingAttacker):
+class SupportVectorMachine(ArrayAttacker, KernelAttacker):
     """C-SVC, classes weighted to equal say, kernel exp(-gamma |x - y|^2), one against one (as scikit-learn).
 
     penalty: C. width: gamma times the number of features times the variance of the embeddings, so 1 is
@@ -33,16 +42,18 @@ class SupportVectorMachine(EmbeddingAttacker):
     reads = "embedding"
     options = {"penalty": 1.0, "width": 1.0}
 
-    def _fit(
+    def _fit_products(
         self,
-        inputs: NDArray[np.float32],
+        products: Products,
         labels: Mapping[str, NDArray[np.int64]],
         attributes: Sequence[Attribute],
         ctx: Context,
     ) -> Mapping[str, Any]:
-        found = tasks(labels, attributes, ctx.seed)
+        found, inputs = tasks(labels, attributes, ctx.seed), products.vectors
+        if indistinct(inputs):
+            return self._learn_nothing(inputs, found)
         gamma = self.settings["width"] / (inputs.shape[1] * float(inputs.var(dtype=np.float64)))
-        gram = _gram(inputs, gamma) if len(inputs) <= _SHARED_SAMPLES else None
+        gram = _gram(products, gamma) if len(inputs) <= _SHARED_SAMPLES else None
         state: State = {"vectors": inputs, "gamma": np.array([gamma])}
         figures = {}
         for task in reported(found, self.id, ctx):
@@ -56,6 +67,16 @@ class SupportVectorMachine(EmbeddingAttacker):
         self.restore(state)
         return {"support_vectors": figures}
 
+    def _learn_nothing(self, inputs: NDArray[np.float32], found: Sequence[Task]) -> Mapping[str, Any]:
+        """Equal embeddings: there is no margin to put a support vector at, and every decision is 0."""
+        state: State = {"vectors": inputs[:1], "gamma": np.ones(1)}
+        for task in found:
+            pairs = len(task.present) * (len(task.present) - 1) // 2
+            learned = {"coefficients": np.zeros((1, pairs)), "intercepts": np.zeros(pairs)}
+            state |= {f"{task.name}/{key}": values for key, values in {**learned, **task.facts}.items()}
+        self.restore(state)
+        return {"support_vectors": {task.name: 0 for task in found}}
+
     def _learn(
         self, inputs: NDArray[np.float32], gram: NDArray[np.float64] | None, gamma: float, task: Task
     ) -> Any:
@@ -68,12 +89,14 @@ class SupportVectorMachine(EmbeddingAttacker):
         part = gram if everything else gram[np.ix_(task.rows, task.rows)]
         return SVC(kernel="precomputed", **shared).fit(part, task.codes)
 
-    def _scores(self, inputs: NDArray[np.float32], ctx: Context) -> Scores:
-        shared, models = self.state(), self._models()
+    def _references(self) -> NDArray[np.float32]:
+        references: NDArray[np.float32] = self.state()["vectors"]
+        return references
+
+    def _block_scores(self, block: Products, ctx: Context) -> Scores:
+        models = self._models()
         coefficients = np.hstack([model["coefficients"] for model in models.values()])
-        decisions = np.empty((len(inputs), coefficients.shape[1]))
-        for rows, distances in squared_distances(inputs, shared["vectors"]):
-            decisions[rows] = np.exp(distances * np.float32(-shared["gamma"][0])) @ coefficients
+        decisions = np.exp(block.distances * np.float32(-self.state()["gamma"][0])) @ coefficients
         scores, first = {}, 0
         for name, model in models.items():
             pairs = model["coefficients"].shape[1]
@@ -101,11 +124,10 @@ def class_scores(decisions: Float, classes: int) -> Float:
     return votes + confidence / (3 * (np.abs(confidence) + 1))
 
 
-def _gram(vectors: NDArray[np.float32], gamma: float) -> NDArray[np.float64]:
-    gram = np.empty((len(vectors), len(vectors)))
-    for rows, distances in squared_distances(vectors, vectors):
-        gram[rows] = np.exp(-gamma * distances.astype(np.float64))
-    return gram
+def _gram(products: Products, gamma: float) -> NDArray[np.float64]:
+    gram = products.distances.astype(np.float64)
+    gram *= -gamma
+    return np.exp(gram, out=gram)
 
 
 def _coefficients(model: Any, task: Task, samples: int) -> NDArray[np.float64]:

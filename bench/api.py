@@ -24,6 +24,7 @@ from bench.components.base import (
     load_module,
     module_state,
 )
+from bench.components.claim import Claim, Figure
 from bench.components.dataset import Dataset
 from bench.components.embedding_method import EmbeddingMethod, Templates
 from bench.components.matcher import Matcher
@@ -62,6 +63,7 @@ __all__ = [
     "Auxiliaries",
     "AuxiliaryMatcher",
     "BenchError",
+    "Claim",
     "Classifier",
     "Component",
     "Context",
@@ -69,6 +71,7 @@ __all__ = [
     "Dataset",
     "EmbeddingMethod",
     "Faces",
+    "Figure",
     "InputError",
     "KeptAuxiliaries",
     "Matcher",

@@ -71,11 +71,24 @@ _SHARED_OPTIONS: dict[str, Any] = {
     "extractors": _Names,
     "attributes": _Names,
     "variants": Annotated[str | None, typer.Option(help="what a bare method name means: `default` or `all`")],
+    "threats": Annotated[
+        list[str] | None,
+        typer.Option(help="rungs of the attackers' ladder, separated by commas; `static` is always there"),
+    ],
+    "label_source": Annotated[
+        list[str] | None,
+        typer.Option(help="whose labels methods are told: truth, predicted, random, separated by commas"),
+    ],
+    "protocol": Annotated[
+        str | None,
+        typer.Option(help="a paper's own evaluation: gender-an, privacynet, flowsan, li-mm21, san"),
+    ],
     "size": Annotated[
         int | None, typer.Option(help="side of the images in pixels; default: the dataset's own")
     ],
     "preset": Annotated[str | None, typer.Option(help="preset of the components: `quick` or `paper`")],
     "seed": Annotated[int | None, typer.Option(help="the only source of randomness")],
+    "seeds": Annotated[int | None, typer.Option(help="how many seeds to run, from --seed upwards")],
     "workers": Annotated[int | None, typer.Option(help="worker processes; default: one a core")],
     "device": Annotated[str | None, typer.Option(help="torch device of the workers")],
     "store": Annotated[Path | None, typer.Option(help="where finished work is kept; default .bench")],
@@ -167,6 +180,17 @@ def report(config: RunConfig) -> None:
     from bench.run import collect_only
 
     collect_only(config, _say)
+
+
+@app.command()
+@_configured
+def claims(config: RunConfig) -> None:
+    """Re-test what the papers claim on what is already computed: held, not held, or cannot tell, and why."""
+    from bench.claims import run as retest_claims
+    from bench.report.claims import to_lines
+
+    for line in to_lines(retest_claims(config, _say)):
+        print(line)
 
 
 @app.command("list")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bench.errors import InputError, UsageError, unknown_name
 
@@ -55,9 +56,16 @@ class RunConfig(BaseModel):
     store: Path = Field(Path(".bench"), description="where finished work is kept")
     out: Path | None = Field(None, description="where the report goes; default runs/<dataset>")
 
+    @field_validator("pairs")
+    @classmethod
+    def _known_pairs(cls, text: str) -> str:
+        if not re.fullmatch(r"all|[1-9]\d*/[1-9]\d*", text):
+            raise ValueError("write all, or MATED/NON_MATED as 1000/2000")
+        return text
+
 
 def load_config(path: Path | None, overrides: Mapping[str, Any]) -> RunConfig:
-    """The configuration of a YAML file with `overrides` on top.
+    """The configuration of a YAML file with `overrides` on top; a protocol's settings lie beneath both.
 
     Raises InputError for an unreadable file, UsageError for an unknown key (with the nearest) or a bad value.
     """
@@ -69,8 +77,13 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> RunConfig:
         if key not in RunConfig.model_fields:
             error = unknown_name("configuration key", str(key), RunConfig.model_fields)
             raise UsageError(f"{error}{where if key in values else ''}")
+    given = {**values, **overrides}
+    if given.get("protocol"):
+        from bench.protocols import protocol_settings
+
+        given = {**protocol_settings(str(given["protocol"])), **given}
     try:
-        return RunConfig.model_validate({**values, **overrides})
+        return RunConfig.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(p) for p in first["loc"])

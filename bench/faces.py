@@ -119,12 +119,17 @@ class Faces:
         )
 
 
-def whole_people(faces: Faces, most: int) -> Faces:
-    """The first people (in order of appearance) that together have at most `most` faces."""
-    people, first, counts = np.unique(faces.identities, return_index=True, return_counts=True)
+def most_people(identities: NDArray[np.int64], most: int) -> NDArray[np.bool_]:
+    """Which of the faces (N,) are of the first people, in order of appearance, with at most `most` faces."""
+    people, first, counts = np.unique(identities, return_index=True, return_counts=True)
     order = np.argsort(first)
     chosen = people[order][np.cumsum(counts[order]) <= most]
-    return faces.take(np.isin(faces.identities, chosen))
+    return np.isin(identities, chosen)
+
+
+def whole_people(faces: Faces, most: int) -> Faces:
+    """The faces of the first people (in order of appearance) that together have at most `most` faces."""
+    return faces.take(most_people(faces.identities, most))
 
 
 PART_NAMES = (

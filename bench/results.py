@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+ORIGINAL = "original"
+"""The control that protects nothing; every figure is held against its own."""
 OK, FAILED, UNAVAILABLE, UNDEFINED = "ok", "failed", "unavailable", "undefined"
 
 
@@ -20,7 +22,8 @@ class Row:
 
     method, variant: as typed, `privacynet` and `gender+race`. method_role: `method` or `control`.
     attribute: what is measured; None for whole-image metrics. role: `obfuscated` or `kept` by this variant.
-    label_source: whose labels the method was told. threat: rung of the attackers' ladder (`static`).
+    label_source: whose labels the method was told. threat: rung of the attackers' ladder, or `worst` of all;
+        see `bench.ladder`.
     component_kind, component: `attacker` `svm@se_resnet`, `matcher` `arcface`, `quality` and its recipe; the
         component `pool` stands for all unseen ones: their mean, or the worst of them for `leak`.
     seen: the component was trained against; such rows stay out of every headline.

@@ -16,14 +16,16 @@ import numpy as np
 
 from bench import __version__
 from bench.cells import Cell, Environment
-from bench.config import RunConfig
+from bench.config import ALL, RunConfig
 from bench.engines import local
 from bench.engines.local import Failure, Outcome
 from bench.faces import POOLS
 from bench.files import write_atomically
+from bench.ladder import RUNGS, STATIC, WORST
 from bench.plan import Plan, Subject, build
 from bench.progress import Progress
 from bench.results import FAILED, UNAVAILABLE, Row, to_frame
+from bench.scoring.rows import SampleKey, sample_key, sample_name
 from bench.sources import sources
 from bench.store import Store, digest
 from bench.weights import WeightsFolder
@@ -33,6 +35,19 @@ if TYPE_CHECKING:
 
 _VERSIONS_OF = ("numpy", "torch", "scikit-learn", "xgboost", "lpips", "pyiqa", "onnxruntime")
 _SAMPLE_FACES = 6
+_DIFFERENCES = (("leak", WORST), ("tmr_kept", ""))
+"""Metric and rung of which every method is held against every other one, pair by pair."""
+_CURVE_COLUMNS = (
+    "method",
+    "variant",
+    "label_source",
+    "seed",
+    "kind",
+    "matcher",
+    "condition",
+    "fmr",
+    "tmr",
+)
 
 
 def run(config: RunConfig, say: Callable[[str], None]) -> int:
@@ -127,7 +142,7 @@ def report(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[str], None
     from bench.discover import code_hash
 
     store = Store(plan.config.store)
-    scores = {s.name: outcome.done[s.score] for s in plan.subjects if s.score in outcome.done}
+    scores = [outcome.done[s.score] for s in plan.subjects if s.score in outcome.done]
     stamp = digest(
         {
             "scores": scores,
@@ -141,48 +156,60 @@ def report(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[str], None
     if stamp_file.is_file() and stamp_file.read_text() == stamp and (folder / "index.html").is_file():
         say(f"report is up to date: {folder / 'index.html'}")
         return
+    from bench.papers.reported import beside, with_reported
+    from bench.protocols import write_protocol
+    from bench.report.comparisons import paired_table
     from bench.report.page import write_report
+    from bench.report.tables import write_csv
 
     say("writing the report")
     stamp_file.unlink(missing_ok=True)
-    rows, curves = collect(plan, outcome, store)
+    rows, curves, drawn = collect(plan, outcome, store)
+    rows = with_reported(rows)
     write_report(
         folder,
         rows=rows,
-        curves=curves,
+        curves=_usual(plan, curves[curves["kind"] == "roc"]),
         samples=samples(plan, outcome, store),
         provenance=provenance(plan, outcome, store),
     )
+    for metric, threat in _DIFFERENCES:
+        if any((key.metric, key.threat) == (metric, threat) for key in drawn):
+            write_csv(paired_table(drawn, metric, threat), folder / f"differences_{metric}.csv")
+    write_csv(beside(rows), folder / "beside.csv")
+    if protocol := plan.config.protocol:
+        write_protocol(protocol, rows, curves, folder / protocol)
+        say(f"tables and figures as in the paper: {folder / protocol}")
     write_atomically(stamp_file, stamp.encode())
     say(f"leaderboard: {folder / 'leaderboard.csv'}   page: {folder / 'index.html'}")
 
 
-def collect(plan: Plan, outcome: Outcome, store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Tidy rows of all subjects, and the ROC curves behind the plots."""
+def collect(
+    plan: Plan, outcome: Outcome, store: Store
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[SampleKey, np.ndarray]]:
+    """Tidy rows of all subjects; the ROC and CMC curves behind the plots (kind `roc`: fmr and tmr, kind
+    `cmc`: rank and rate under the same names); and the resamples of every pooled figure, paired over all
+    subjects."""
     import pandas as pd
 
     rows: list[Row | dict[str, Any]] = []
     curves = []
+    drawn: dict[SampleKey, np.ndarray] = {}
     for subject in plan.subjects:
         if subject.score not in outcome.done:
             rows.append(_lost(plan, subject, outcome))
             continue
         artefact = store.load(outcome.done[subject.score])
-        rows += artefact.facts["rows"]
-        for name, points in artefact.arrays.items():
-            _, matcher, condition = name.split(":")
-            curves.append(
-                pd.DataFrame(
-                    {
-                        "method": subject.method,
-                        "variant": subject.variant.name,
-                        "matcher": matcher,
-                        "condition": condition,
-                        "fmr": points[0],
-                        "tmr": points[1],
-                    }
-                )
-            )
+        found = [Row(**row) for row in artefact.facts["rows"]]
+        rows += found
+        for row in found:
+            if (name := f"samples:{sample_name(row)}") in artefact.arrays:
+                drawn[sample_key(row)] = artefact.arrays[name]
+        curves += [
+            _curve(subject, name, points)
+            for name, points in artefact.arrays.items()
+            if not name.startswith("samples:")
+        ]
     for missing in plan.missing:
         rows.append(
             Row(
@@ -198,9 +225,33 @@ def collect(plan: Plan, outcome: Outcome, store: Store) -> tuple[pd.DataFrame, p
                 reason=f"{missing.reason}; {missing.remedy}",
             )
         )
-    columns = ["method", "variant", "matcher", "condition", "fmr", "tmr"]
-    joined = pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=columns)
-    return to_frame(rows), joined
+    joined = pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=list(_CURVE_COLUMNS))
+    return to_frame(rows), joined, drawn
+
+
+def _usual(plan: Plan, curves: pd.DataFrame) -> pd.DataFrame:
+    """Of several label sources and seeds the first: figures show one curve an output."""
+    first = curves["label_source"] == plan.config.label_source[0]
+    best = first.groupby([curves["method"], curves["variant"]]).transform("max")
+    return curves[(first == best) & (curves["seed"] == plan.config.seed)]
+
+
+def _curve(subject: Subject, name: str, points: np.ndarray) -> pd.DataFrame:
+    import pandas as pd
+
+    kind, matcher, condition = name.split(":")
+    values = (
+        subject.method,
+        subject.variant.name,
+        subject.label_source,
+        subject.seed,
+        "roc" if kind == "curve" else kind,
+        matcher,
+        condition,
+        points[0],
+        points[1],
+    )
+    return pd.DataFrame(dict(zip(_CURVE_COLUMNS, values, strict=True)))
 
 
 def _lost(plan: Plan, subject: Subject, outcome: Outcome) -> Row:
@@ -214,7 +265,8 @@ def _lost(plan: Plan, subject: Subject, outcome: Outcome) -> Row:
         value=None,
         status=FAILED,
         reason=outcome.failures[subject.score].message,
-        seed=plan.config.seed,
+        label_source=subject.label_source,
+        seed=subject.seed,
     )
 
 
@@ -223,8 +275,10 @@ def samples(plan: Plan, outcome: Outcome, store: Store) -> dict[str, np.ndarray]
     if plan.dataset.photographs:
         return None
     found = {}
+    usual = (plan.config.label_source[0], plan.config.seed)
     for subject in plan.subjects:
-        if subject.protect in outcome.done:
+        told = (subject.label_source, subject.seed) in (usual, ("truth", plan.config.seed))
+        if told and subject.protect in outcome.done and subject.name not in found:
             images = store.load(outcome.done[subject.protect]).arrays["images"]
             rows = np.linspace(0, len(images) - 1, _SAMPLE_FACES).astype(int)
             found[subject.name] = images[rows]
@@ -244,7 +298,9 @@ def provenance(plan: Plan, outcome: Outcome, store: Store) -> dict[str, Any]:
         "seed": config.seed,
         "resamples": config.resamples,
         "preset": config.preset,
-        "label_source": config.label_source,
+        "label_source": ", ".join(config.label_source),
+        "threats": ", ".join(r for r in RUNGS if r == STATIC or {r, ALL} & set(config.threats)),
+        "seeds": config.seeds,
         "unavailable": [
             {"kind": m.kind, "name": m.name, "reason": m.reason, "remedy": m.remedy} for m in plan.missing
         ],

@@ -17,11 +17,12 @@ from bench.config import ALL, DEFAULT, RunConfig
 from bench.errors import Unavailable, UsageError, unknown_name
 from bench.faces import Attribute
 from bench.foreign import Pretrained
+from bench.ladder import ADAPTIVE, RUNGS
+from bench.results import ORIGINAL
 from bench.sources import Learning, open_dataset, sources
 from bench.weights import WeightsFolder, pretrained_file
 from bench.weights_catalogue import PRETRAINED
 
-ORIGINAL = "original"
 CASIA = PRETRAINED["mobilefacenet_casia_112x96_differentiable"].pretrained
 """The pretrained matcher that methods train against on photographs."""
 
@@ -73,6 +74,10 @@ class Selection:
 
     def methods(self) -> list[tuple[AnyMethod, tuple[Variant, ...]]]:
         """The chosen methods with their variants; `original` comes first, all else is measured against it."""
+        return self._methods
+
+    @cached_property
+    def _methods(self) -> list[tuple[AnyMethod, tuple[Variant, ...]]]:
         known = discover.components("method")
         wanted = _split_variants(self.config.methods)
         if ALL in wanted:
@@ -154,7 +159,7 @@ class Selection:
             attacker = self._instance("attacker", name)
             if attacker is None or (attacker.predicts and not labelled & set(attacker.predicts)):
                 continue
-            readers = [None] if attacker.reads == "image" else self._extractors
+            readers = [None] if attacker.reads == "image" else self.extractors
             units += [Unit(attacker, e) for e in readers]
         return units
 
@@ -163,7 +168,7 @@ class Selection:
         return [n for n, c in self._classes("attacker") if photographs or c.pretrained is None]
 
     @cached_property
-    def _extractors(self) -> list[Matcher]:
+    def extractors(self) -> list[Matcher]:
         """The matchers whose embeddings attackers read: by default at most two, strangers to the methods."""
         by_name = {m.id: m for m in self.matchers}
         if DEFAULT not in self.config.extractors:
@@ -180,19 +185,17 @@ class Selection:
     def attributes(self) -> list[Attribute]:
         """The class attributes that attackers are set on: by default those that the dataset watches, and
         whatever the chosen outputs of methods hide."""
-        return self._attacked("image", "template")
+        return self._attacked(self.hidden("image") | self.hidden("template"))
 
-    @cached_property
-    def template_attributes(self) -> list[Attribute]:
-        """Those of `attributes` that concern templates: by default without what image-level methods add."""
-        return self._attacked("template")
+    def attributes_of(self, level: str) -> list[Attribute]:
+        """Those that concern outputs of a level: by default of templates without what image methods add."""
+        return self.attributes if level == "image" else self._attacked(self.hidden(level))
 
-    def _attacked(self, *levels: str) -> list[Attribute]:
+    def _attacked(self, hidden: set[str]) -> list[Attribute]:
         known = {a.name: a for a in self.dataset.attributes() if not a.is_number}
         names = self.config.attributes
         if DEFAULT in names:
             watched = tuple(n for n in type(self.dataset).watch if n in known) or tuple(known)
-            hidden = self._hidden(levels)
             names = tuple(dict.fromkeys([*watched, *(n for n in known if n in hidden)]))
         elif ALL in names:
             names = tuple(known)
@@ -201,14 +204,26 @@ class Selection:
                 raise unknown_name(f"attribute of {self.dataset.id}", name, known)
         return [known[n] for n in names]
 
-    def _hidden(self, levels: Sequence[str]) -> set[str]:
+    def hidden(self, level: str) -> set[str]:
+        """What the chosen outputs of methods, controls aside, hide on a level."""
         return {
             attribute
             for method, variants in self.methods()
-            if type(method).role == "method" and type(method).level in levels
+            if type(method).role == "method" and type(method).level == level
             for variant in variants
             for attribute in variant.obfuscates
         }
+
+    # -- threats -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def rungs(self) -> tuple[str, ...]:
+        """The adaptive rungs of the ladder that the run climbs, in order."""
+        names = self.config.threats
+        for name in names:
+            if name not in RUNGS and name != ALL:
+                raise unknown_name("threat", name, RUNGS)
+        return tuple(r for r in ADAPTIVE if ALL in names or r in names)
 
     def file(self, kind: str, name: str, pretrained: Pretrained) -> bool:
         """Whether a pretrained file is at hand; noted among the missing if not."""

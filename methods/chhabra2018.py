@@ -34,7 +34,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.api import Request, Variant
+from bench.api import Claim, Figure, Request, Variant
 from methods._blocks.perturbation import (
     WhiteBoxMethod,
     descend,
@@ -104,6 +104,16 @@ class Chhabra2018(WhiteBoxMethod):
             "c_identity": 0.0,
         },
     }
+    claims = (
+        Claim(
+            id="chhabra2018-does-not-generalise",
+            text="a perturbation fitted to one attribute classifier does not confound classifiers it "
+            "never saw",
+            source="Section 1, on Chhabra et al.; chosen here: Reduction at most 0.5",
+            holds=(Figure.read("chhabra2018:gender", "gender", "reduction").at_most(0.5),),
+            paper="Mirjalili, Raschka, Ross: PrivacyNet, IEEE Transactions on Image Processing 2020",
+        ),
+    )
 
     def _variants(self) -> Sequence[Variant]:
         if "gender" not in self.attributes:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.api import EmbeddingMethod, Request, Variant
+from bench.api import Claim, EmbeddingMethod, Figure, Request, Variant
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +31,19 @@ class CosineNoise(EmbeddingMethod):
     title = "CSN"
     paper = "Terhorst et al.: Similarity-sensitive noise transformations, Applied Intelligence 2019"
     obfuscates = ("gender", "race", "age_group", "young")
+    claims = (
+        Claim(
+            id="csn-yields-to-informed-attackers",
+            text="attackers who learned on protected templates recover more than those who learned on clean "
+            "ones",
+            source="Abstract, on classifiers that know of the noise",
+            holds=(
+                Figure.read("cosine_noise:s=0.8", "gender", "leak", "aware").above(
+                    Figure.read("cosine_noise:s=0.8", "gender", "leak")
+                ),
+            ),
+        ),
+    )
 
     def _variants(self) -> Sequence[Variant]:
         hidden = tuple(a for a in self.obfuscates if a in self.attributes)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.api import EmbeddingMethod, Request, Variant
+from bench.api import Claim, EmbeddingMethod, Figure, Request, Variant
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +28,19 @@ class EuclideanNoise(EmbeddingMethod):
     title = "ESN"
     paper = "Terhorst et al.: Similarity-sensitive noise transformations, Applied Intelligence 2019"
     obfuscates = ("gender", "race", "age_group", "young")
+    claims = (
+        Claim(
+            id="esn-yields-to-informed-attackers",
+            text="attackers who learned on protected templates recover more than those who learned on clean "
+            "ones",
+            source="Abstract, on classifiers that know of the noise",
+            holds=(
+                Figure.read("euclidean_noise:d=0.5", "gender", "leak", "aware").above(
+                    Figure.read("euclidean_noise:d=0.5", "gender", "leak")
+                ),
+            ),
+        ),
+    )
 
     def _variants(self) -> Sequence[Variant]:
         hidden = tuple(a for a in self.obfuscates if a in self.attributes)

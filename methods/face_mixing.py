@@ -34,8 +34,10 @@ from numpy.typing import NDArray
 from bench.api import (
     Attribute,
     Auxiliaries,
+    Claim,
     Context,
     Faces,
+    Figure,
     InputError,
     Method,
     Request,
@@ -66,6 +68,18 @@ class FaceMixing(Method):
     uses_auxiliaries = False
     options = {"donors": "nearest_shape", "donors_kept": 64}
     presets = {"paper": {}, "quick": {"donors_kept": 16}, "check": {"donors_kept": 3}}
+    claims = (
+        Claim(
+            id="mixing-confounds-and-destroys",
+            text="mixing confounds gender, AUC about 0.5, and destroys matching",
+            source="Section IV-A; bounds chosen here: AUC within 0.1, at most half of the originals' TMR",
+            holds=(
+                Figure.read("face_mixing:a=0.5", "gender", "auc").within(0.1, of=0.5),
+                Figure.matched("face_mixing:a=0.5", "tmr_kept").at_most(0.5),
+            ),
+            paper="Mirjalili, Raschka, Ross: FlowSAN, IEEE Access 2019",
+        ),
+    )
 
     def __init__(self, attributes: Sequence[Attribute] = (), *, preset: str = "", **overrides: Any) -> None:
         super().__init__(attributes, preset=preset, **overrides)

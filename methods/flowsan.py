@@ -29,7 +29,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from bench.api import Auxiliaries, Context, Faces, Request, Variant
+from bench.api import Auxiliaries, Claim, Context, Faces, Figure, Request, Variant
 from bench.errors import unknown_name
 from methods._blocks.san_family import CHECK, PAPER, QUICK, Stage
 from methods._blocks.san_series import SanSeries
@@ -72,6 +72,63 @@ class FlowSan(SanSeries):
         },
         "check": {**CHECK, "members": 3, "common_classifiers": [2], "stage_steps": 3},
     }
+    claims = (
+        Claim(
+            id="flowsan-nears-chance",
+            text="three stacked SANs bring the AUC of unseen gender classifiers near 0.5; the average of "
+            "three independent ones does not",
+            source="Section IV-A, Fig. 6; near is chosen here: within 0.1",
+            holds=(
+                Figure.read("flowsan:n=3", "gender", "auc").within(0.1, of=0.5),
+                Figure.read("san_ensemble:avg-n=3", "gender", "auc").beyond(0.1, of=0.5),
+            ),
+        ),
+        Claim(
+            id="flowsan-nearer-chance-than-ensemble",
+            text="stacked SANs leave unseen classifiers nearer to chance than the average of as many SANs",
+            source="Section IV-A, Fig. 6",
+            holds=(
+                Figure.read("flowsan:n=3", "gender", "auc").nearer(
+                    0.5, than=Figure.read("san_ensemble:avg-n=3", "gender", "auc")
+                ),
+            ),
+        ),
+        Claim(
+            id="flowsan-gains-with-each-stage",
+            text="fewer than three stages affect unseen classifiers less: AUC falls from n = 1 to n = 3",
+            source="Section IV-A, Fig. 6",
+            holds=(
+                Figure.read("flowsan:n=1", "gender", "auc").above(
+                    Figure.read("flowsan:n=2", "gender", "auc")
+                ),
+                Figure.read("flowsan:n=2", "gender", "auc").above(
+                    Figure.read("flowsan:n=3", "gender", "auc")
+                ),
+            ),
+        ),
+        Claim(
+            id="flowsan-on-par-with-oracle",
+            text="stacking is almost on par with the best output for each classifier, which no user can know",
+            source="Section IV-A; almost is chosen here: leak at most 0.1 higher",
+            holds=(
+                Figure.read("flowsan:n=3", "gender", "leak").at_most(
+                    Figure.read("san_ensemble:best-n=3", "gender", "leak"), margin=0.1
+                ),
+            ),
+        ),
+        Claim(
+            id="flowsan-keeps-matching",
+            text="matching after three stages is close to the originals'",
+            source="Fig. 8 and Table 3 (there at FMR .1 %, here 1 %); close is chosen here: 90 % of the TMR",
+            holds=(Figure.matched("flowsan:n=3", "tmr_kept").at_least(0.9),),
+        ),
+        Claim(
+            id="flowsan-matching-falls-beyond-three",
+            text="matching diminishes further when more than three SANs are stacked",
+            source="Fig. 8 (there at FMR .1 %, here 1 %)",
+            holds=(Figure.matched("flowsan:n=5").below(Figure.matched("flowsan:n=3")),),
+        ),
+    )
 
     def _variants(self) -> Sequence[Variant]:
         if "gender" not in self.attributes:

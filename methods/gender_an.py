@@ -35,7 +35,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.api import Auxiliaries, Variant
+from bench.api import Auxiliaries, Claim, Figure, Variant
 from methods._blocks.attribute_gan import QUICK, TRAINING, AttributeGan
 from methods._blocks.labels import DifferenceCode
 
@@ -123,6 +123,48 @@ class GenderAn(AttributeGan):
             "snapshots": 1,
         },
     }
+    claims = (
+        Claim(
+            id="gender-an-reduction-near-one",
+            text="Gender-AN brings gender classifiers to chance where PrivacyNet inverts them: its Reduction "
+            "is nearer to 1",
+            source="Table III",
+            holds=(
+                Figure.read("gender_an:GAttrAM", "gender", "reduction").nearer(
+                    1.0, than=Figure.read("privacynet:gender", "gender", "reduction")
+                ),
+            ),
+        ),
+        Claim(
+            id="gender-an-matches-better-than-privacynet",
+            text="faces match better after Gender-AN than after PrivacyNet",
+            source="Section IV-D, Fig. 5",
+            holds=(Figure.matched("gender_an:GAttrAM").above(Figure.matched("privacynet:gender")),),
+        ),
+        Claim(
+            id="gender-an-keeps-makeup",
+            text="of the attributes that should survive, heavy makeup and age change less than with "
+            "PrivacyNet",
+            source="Section IV-C, Fig. 2",
+            holds=(
+                Figure.lost("gender_an:GAttrAM", "heavy_makeup").nearer(
+                    0.0, than=Figure.lost("privacynet:gender", "heavy_makeup")
+                ),
+                Figure.lost("gender_an:GAttrAM", "young").nearer(
+                    0.0, than=Figure.lost("privacynet:gender", "young")
+                ),
+            ),
+        ),
+        Claim(
+            id="gender-an-looks-more-natural",
+            text="LPIPS and NIQE are lower than PrivacyNet's",
+            source="Table IV",
+            holds=(
+                Figure.looks("gender_an:GAttrAM", "lpips").below(Figure.looks("privacynet:gender", "lpips")),
+                Figure.looks("gender_an:GAttrAM", "niqe").below(Figure.looks("privacynet:gender", "niqe")),
+            ),
+        ),
+    )
 
     @property
     def code(self) -> DifferenceCode:

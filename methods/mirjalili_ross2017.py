@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.api import Request, Variant
+from bench.api import Claim, Figure, Request, Variant
 from methods._blocks.perturbation import WhiteBoxMethod, descend, identity_change, slopes_of
 
 if TYPE_CHECKING:
@@ -83,6 +83,15 @@ class MirjaliliRoss2017(WhiteBoxMethod):
         },
         "check": {"size": 64, "grid": 8, "iterations": 2, "rate": 0.02, "coarse_grid": 4, "pairs": 2},
     }
+    claims = (
+        Claim(
+            id="mr2017-does-not-generalise",
+            text="a perturbation fitted to one gender classifier does not confound classifiers it never saw",
+            source="Section II; chosen here: Reduction at most 0.5",
+            holds=(Figure.read("mirjalili_ross2017:flip", "gender", "reduction").at_most(0.5),),
+            paper="Mirjalili, Raschka, Ross: FlowSAN, IEEE Access 2019",
+        ),
+    )
 
     def _variants(self) -> Sequence[Variant]:
         if "gender" not in self.attributes:

@@ -42,8 +42,10 @@ from numpy.typing import NDArray
 
 from bench.api import (
     Auxiliaries,
+    Claim,
     Context,
     Faces,
+    Figure,
     InputError,
     Method,
     Request,
@@ -83,6 +85,22 @@ class Mmda(Method):
         "quick": {"size": 64, "keep_detail": True, "keep_residual": True, "dimensions": 100},
         "check": {"size": 32, "dimensions": 16},
     }
+    claims = (
+        Claim(
+            id="mmda-gender-disturbs-race",
+            text="changing gender also disturbs race",
+            source="Section 4.1, Fig. 6",
+            holds=(Figure.lost("mmda:gender", "race").above(0.0),),
+            paper="Mirjalili, Raschka, Ross: PrivacyNet, IEEE Transactions on Image Processing 2020",
+        ),
+        Claim(
+            id="mmda-diminishes-matching",
+            text="matching utility is severely diminished",
+            source="Section 4.2, Figs. 8 and 9; severely is chosen here: at most half of the originals' TMR",
+            holds=(Figure.matched("mmda:gender", "tmr_kept").at_most(0.5),),
+            paper="Mirjalili, Raschka, Ross: PrivacyNet, IEEE Transactions on Image Processing 2020",
+        ),
+    )
 
     def _variants(self) -> Sequence[Variant]:
         found = [v for name in self._mode_names() for v in _edits(name, len(self.attributes[name].classes))]

@@ -32,6 +32,7 @@ group k as they were. An attacker retrained on outputs of this method needs no m
 
 from __future__ import annotations
 
+from bench.api import Claim, Figure
 from methods._blocks.attribute_gan import (
     QUICK,
     STARGAN,
@@ -75,3 +76,46 @@ class PrivacyNet(AttributeGan):
         "quick": {**QUICK, **STARGAN_QUICK},
         "check": STARGAN_CHECK,
     }
+    claims = (
+        Claim(
+            id="privacynet-keeps-matching",
+            text="PrivacyNet keeps faces matching where the same GAN without a matcher does not",
+            source="Section 4.2, Figs. 8 and 9; bound chosen here: 80 % of the originals' TMR",
+            holds=(
+                Figure.matched("privacynet:gender", "tmr_kept").at_least(0.8),
+                Figure.matched("baseline_gan:gender", "tmr_kept").below(0.8),
+            ),
+        ),
+        Claim(
+            id="privacynet-matches-better-than-baseline",
+            text="matching loses less with PrivacyNet than with the same GAN without a matcher",
+            source="Section 4.2, Figs. 8 and 9",
+            holds=(Figure.matched("privacynet:gender").above(Figure.matched("baseline_gan:gender")),),
+        ),
+        Claim(
+            id="privacynet-matches-better-than-earlier",
+            text="of all compared methods its ROC curves are nearest to the originals': above face mixing "
+            "and controllable face privacy",
+            source="Fig. 8",
+            holds=(
+                Figure.matched("privacynet:gender").above(Figure.matched("face_mixing:a=0.5")),
+                Figure.matched("privacynet:gender").above(Figure.matched("mmda:gender")),
+            ),
+        ),
+        Claim(
+            id="privacynet-raises-gender-error",
+            text="unseen gender classifiers have an EER of 20 % and more on outputs that change gender",
+            source="Section 4.1, Fig. 5: 20 to 40 % (G-COTS), over 60 % (AFFACT, IntraFace)",
+            holds=(Figure.read("privacynet:gender", "gender", "eer").at_least(0.2),),
+        ),
+        Claim(
+            id="privacynet-is-selective",
+            text="an attribute that is to be kept is read as before: race when gender is changed, gender "
+            "when race is",
+            source="Section 4.1, Figs. 5 and 6; as before is chosen here: accuracy within 0.05",
+            holds=(
+                Figure.lost("privacynet:gender", "race").within(0.05, of=0.0),
+                Figure.lost("privacynet:race", "gender").within(0.05, of=0.0),
+            ),
+        ),
+    )

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.api import Auxiliaries, Context, Faces, Request, Variant
+from bench.api import Auxiliaries, Claim, Context, Faces, Figure, Request, Variant
 from methods._blocks.san_family import CHECK, PAPER, QUICK
 from methods._blocks.san_series import SanSeries
 
@@ -55,6 +55,28 @@ class SanEnsemble(SanSeries):
         },
         "check": {**CHECK, "members": 2, "common_classifiers": [2]},
     }
+    claims = (
+        Claim(
+            id="ens-avg-stays-readable",
+            text="averaging or drawing from independent SANs mostly cannot bring unseen classifiers below an "
+            "AUC of 0.75",
+            source="FlowSAN, section IV-A, Fig. 6",
+            holds=(
+                Figure.read("san_ensemble:avg-n=3", "gender", "auc").at_least(0.75),
+                Figure.read("san_ensemble:gibbs-n=3", "gender", "auc").at_least(0.75),
+            ),
+        ),
+        Claim(
+            id="ens-gibbs-matches-best",
+            text="drawing one of the SANs keeps matching at least as well as averaging them and as stacking "
+            "them",
+            source="FlowSAN, section IV-B and Table 3 (there at FMR .1 %, here 1 %)",
+            holds=(
+                Figure.matched("san_ensemble:gibbs-n=3").at_least(Figure.matched("san_ensemble:avg-n=3")),
+                Figure.matched("san_ensemble:gibbs-n=3").at_least(Figure.matched("flowsan:n=3")),
+            ),
+        ),
+    )
 
     def _variants(self) -> Sequence[Variant]:
         if "gender" not in self.attributes:

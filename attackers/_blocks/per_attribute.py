@@ -18,6 +18,9 @@ Float = NDArray[np.floating]
 # Below this a probability says no more than "never seen among the neighbours or trees".
 _LEAST = 1e-4
 
+# Embeddings that differ by less, relative to their largest component, differ by rounding.
+_ROUNDING = 1e-6
+
 
 @dataclass(frozen=True)
 class Task:
@@ -86,10 +89,13 @@ def balanced_log(probabilities: Float, priors: NDArray[np.float64]) -> Float:
     return balanced
 
 
-class EmbeddingAttacker(Attacker):
-    """An attacker on embeddings whose state is a flat dictionary: `<attribute>/<key>`, and what all share."""
+def indistinct(vectors: NDArray[np.float32]) -> bool:
+    """Whether all vectors (N, D) are the same, up to rounding: a method left nothing to learn from."""
+    return bool(np.abs(vectors - vectors[0]).max() <= _ROUNDING * np.abs(vectors[0]).max())
 
-    reads = "embedding"
+
+class ArrayAttacker(Attacker):
+    """An attacker whose state is a flat dictionary of arrays: `<attribute>/<key>`, and what all share."""
 
     def state(self) -> State:
         state: State | None = getattr(self, "_state", None)
@@ -110,8 +116,15 @@ class EmbeddingAttacker(Attacker):
         return models
 
 
-class PerAttribute(EmbeddingAttacker):
-    """Fill in `_learn` and `_probabilities`; attributes are learned one by one, independently."""
+# Key of a model that had nothing to learn from.
+_NOTHING = "nothing"
+
+
+class PerAttribute(ArrayAttacker):
+    """Fill in `_learn` and `_probabilities`; attributes are learned one by one, independently.
+
+    Trained on embeddings that are all the same, it finds every class equally likely, whatever it is shown.
+    """
 
     @abstractmethod
     def _learn(self, vectors: NDArray[np.float32], task: Task) -> State:
@@ -130,14 +143,20 @@ class PerAttribute(EmbeddingAttacker):
     ) -> Mapping[str, Any]:
         found = tasks(labels, attributes, ctx.seed)
         state: State = {}
+        nothing = indistinct(inputs)
         for task in reported(found, self.id, ctx):
-            model = self._learn(inputs[task.rows], task) | task.facts | {"priors": task.priors}
+            learned = {_NOTHING: np.array([True])} if nothing else self._learn(inputs[task.rows], task)
+            model = learned | task.facts | {"priors": task.priors}
             state |= {f"{task.name}/{key}": values for key, values in model.items()}
         self.restore(state)
         return {"samples": {task.name: len(task.rows) for task in found}}
 
     def _scores(self, inputs: NDArray[np.float32], ctx: Context) -> Scores:
-        return {
-            name: spread(balanced_log(self._probabilities(name, model, inputs), model["priors"]), model)
-            for name, model in self._models().items()
-        }
+        scores = {}
+        for name, model in self._models().items():
+            if _NOTHING in model:
+                values: Float = np.zeros((len(inputs), len(model["present"])))
+            else:
+                values = balanced_log(self._probabilities(name, model, inputs), model["priors"])
+            scores[name] = spread(values, model)
+        return scores

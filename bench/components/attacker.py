@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.components.base import Component, Context
+from bench.components.products import Products, product_blocks
 from bench.errors import ContractError, InputError
 from bench.faces import Attribute, Faces
 from bench.foreign import Pretrained
@@ -24,11 +25,15 @@ class Attacker(Component):
 
     reads: `embedding` (unit vectors of a matcher, float32 (N, D)) or `image` (Faces).
     predicts: attributes a pretrained attacker answers for; empty: those it was fitted on.
+    trained: whether it learns on the ATTACK pool.
+    adaptive: whether a trained one is trained again on protected faces by the adaptive threats; False where
+        that would cost minutes a method.
     """
 
     reads: ClassVar[Literal["embedding", "image"]] = "embedding"
     predicts: ClassVar[tuple[str, ...]] = ()
     trained: ClassVar[bool] = True
+    adaptive: ClassVar[bool] = True
     pretrained: ClassVar[Pretrained | None] = None
 
     def _fit(
@@ -61,26 +66,34 @@ class Attacker(Component):
         Raises InputError for an attribute with fewer than two classes among the labelled samples.
         """
         self._check_inputs(inputs)
-        coded = {}
-        for attribute in attributes:
-            values = labels[attribute.name]
-            coded[attribute.name] = np.where(np.isnan(values), -1, values).astype(np.int64)
-            if len(np.unique(coded[attribute.name][coded[attribute.name] >= 0])) < 2:
-                raise InputError(
-                    f"{self.id} cannot learn {attribute.name}: the ATTACK pool has one class of it; "
-                    "use more identities or leave the attribute out"
-                )
-        return dict(self._fit(inputs, coded, attributes, ctx))
+        return dict(self._fit(inputs, self._coded(labels, attributes), attributes, ctx))
 
     @final
     def scores(self, inputs: NDArray[np.float32] | Faces, ctx: Context) -> Scores:
         """Scores by attribute for finite inputs. Raises ContractError when the hook returns anything else."""
         self._check_inputs(inputs)
-        found = self._scores(inputs, ctx)
+        return self._checked(self._scores(inputs, ctx), len(inputs))
+
+    def _coded(
+        self, labels: Mapping[str, NDArray[np.float32]], attributes: Sequence[Attribute]
+    ) -> dict[str, NDArray[np.int64]]:
+        coded = {}
+        for attribute in attributes:
+            values = labels[attribute.name]
+            codes = np.where(np.isnan(values), -1, values).astype(np.int64)
+            if len(np.unique(codes[codes >= 0])) < 2:
+                raise InputError(
+                    f"{self.id} cannot learn {attribute.name}: the ATTACK pool has one class of it; "
+                    "use more identities or leave the attribute out"
+                )
+            coded[attribute.name] = codes
+        return coded
+
+    def _checked(self, found: Scores, count: int) -> Scores:
         for name, values in found.items():
-            if values.ndim != 2 or len(values) != len(inputs) or values.dtype != np.float32:
+            if values.ndim != 2 or len(values) != count or values.dtype != np.float32:
                 raise ContractError(
-                    f"_scores of {self.id} must return float32 ({len(inputs)}, K) for {name}, "
+                    f"_scores of {self.id} must return float32 ({count}, K) for {name}, "
                     f"got {values.dtype} {values.shape}"
                 )
             if not np.isfinite(values).all():
@@ -93,3 +106,71 @@ class Attacker(Component):
                 raise ContractError(f"{self.id} reads images, not {type(inputs).__name__}")
         elif isinstance(inputs, Faces) or inputs.ndim != 2 or not np.isfinite(inputs).all():
             raise ContractError(f"{self.id} reads finite embeddings (N, D)")
+
+
+class KernelAttacker(Attacker):
+    """An attacker on embeddings that needs nothing but their products with training embeddings.
+
+    Fill in `_fit_products`, `_references`, `_block_scores`. Attackers that learned from the same embeddings
+    then share the products (`bench.together`), with the same answers as alone.
+    """
+
+    @abstractmethod
+    def _fit_products(
+        self,
+        products: Products,
+        labels: Mapping[str, NDArray[np.int64]],
+        attributes: Sequence[Attribute],
+        ctx: Context,
+    ) -> Mapping[str, Any]:
+        """As `_fit`; `products.vectors` (N, D) are the inputs, `products.inner` (N, N) their products."""
+
+    @abstractmethod
+    def _references(self) -> NDArray[np.float32]:
+        """The embeddings (M, D) that inputs are multiplied with."""
+
+    @abstractmethod
+    def _block_scores(self, block: Products, ctx: Context) -> Scores:
+        """Scores of `block.vectors` from their products; those of a row depend on that row alone."""
+
+    @final
+    def fit_products(
+        self,
+        products: Products,
+        labels: Mapping[str, NDArray[np.float32]],
+        attributes: Sequence[Attribute],
+        ctx: Context,
+    ) -> dict[str, Any]:
+        """As `fit` on `products.vectors`, with products that others may have asked for already."""
+        self._check_inputs(products.vectors)
+        return dict(self._fit_products(products, self._coded(labels, attributes), attributes, ctx))
+
+    @final
+    def references(self) -> NDArray[np.float32]:
+        """The embeddings (M, D) whose products with inputs serve this attacker. Raises BenchError when
+        untrained."""
+        return self._references()
+
+    @final
+    def block_scores(self, block: Products, ctx: Context) -> Scores:
+        """As `scores` of `block.vectors`, where `block.references` equal `references()`."""
+        self._check_inputs(block.vectors)
+        return self._checked(self._block_scores(block, ctx), len(block.vectors))
+
+    def _fit(
+        self,
+        inputs: NDArray[np.float32],
+        labels: Mapping[str, NDArray[np.int64]],
+        attributes: Sequence[Attribute],
+        ctx: Context,
+    ) -> Mapping[str, Any]:
+        return self._fit_products(Products(inputs, inputs), labels, attributes, ctx)
+
+    def _scores(self, inputs: NDArray[np.float32], ctx: Context) -> Scores:
+        blocks = [self._block_scores(block, ctx) for block in product_blocks(inputs, self._references())]
+        return joined_scores(blocks)
+
+
+def joined_scores(parts: Sequence[Scores]) -> Scores:
+    """Scores of successive inputs, one under the other; at least one part."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.components.base import Component
+from bench.components.claim import Claim
 from bench.errors import ContractError, UsageError, unknown_name
 from bench.faces import Attribute
 
@@ -86,6 +87,7 @@ class AnyMethod(Component):
     role: `method`, or `control` for the yardsticks that stand beside the methods in every table.
     trained: whether `_fit` must run (or shipped weights be loaded) before `protect`.
     part: which of its trained parts this instance holds; set by the harness before any hook is called.
+    claims: what its paper says of it in words, as `python -m bench claims` tests it again.
     """
 
     level: ClassVar[Literal["image", "template"]]
@@ -93,6 +95,7 @@ class AnyMethod(Component):
     needs_labels: ClassVar[tuple[str, ...]] = ()
     role: ClassVar[Literal["method", "control"]] = "method"
     trained: ClassVar[bool] = False
+    claims: ClassVar[tuple[Claim, ...]] = ()
     part: str = ""
 
     def __init__(self, attributes: Sequence[Attribute] = (), *, preset: str = "", **overrides: Any) -> None:

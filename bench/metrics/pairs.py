@@ -59,9 +59,13 @@ class AllPairs:
 
 @dataclass(frozen=True, eq=False)
 class ListedPairs:
-    """An explicit list of comparisons, as LFW's: cell of each score and identities of both sides, (P,)."""
+    """An explicit list of comparisons, as LFW's: cell of each score and identities of both sides, (P,).
+
+    places: int64 (P,), where each comparison stood in the list; those that were lost are missing.
+    """
 
     cells: Int
+    places: Int
     reference_ids: Int
     probe_ids: Int
     n_failed_reference: int
@@ -181,6 +185,7 @@ def pairs_listed(
     dots = np.concatenate([np.empty(0), *_row_dots(left, right, i, j)])
     return ListedPairs(
         cells=to_cells(dots / (left_norms[i] * right_norms[j])),
+        places=np.flatnonzero(usable),
         reference_ids=left_ids[i],
         probe_ids=right_ids[j],
         n_failed_reference=int((left_norms == 0).sum()),
@@ -242,6 +247,13 @@ def cell_of(score):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
+def row_cells(scores, cells):  # type: ignore[no-untyped-def]
+    """Fill `cells` with those of a row of scores. From 0 on, or the compiler does not vectorise it."""
+    for j in range(len(cells)):
+        cells[j] = cell_of(scores[j])
+
+
+@njit(nogil=True, cache=True)
 def _count_one(cell, total, small):  # type: ignore[no-untyped-def]
     """Count in one byte, and carry to `total` when it is full: bytes keep the table within the cache."""
     count = np.uint8(small[cell] + np.uint8(1))
@@ -253,18 +265,16 @@ def _count_one(cell, total, small):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def _count_tile(tile, first, start, stop, same, mated, non_mated, small):  # type: ignore[no-untyped-def]
     """Add one tile to the two histograms. Columns [start, stop) of a row are its mates."""
-    n_columns = tile.shape[1]
-    cells = np.empty(n_columns, np.uint32)
+    cells = np.empty(tile.shape[1], np.uint32)
     for i in range(tile.shape[0]):
-        for j in range(first[i], n_columns):
-            cells[j] = cell_of(tile[i, j])
-        for j in range(first[i], start[i]):
-            _count_one(cells[j], non_mated, small)
+        row_cells(tile[i], cells)
+        for cell in cells[first[i] : start[i]]:
+            _count_one(cell, non_mated, small)
         for j in range(start[i], stop[i]):
             if j != same[i]:
                 mated[cells[j]] += 1
-        for j in range(stop[i], n_columns):
-            _count_one(cells[j], non_mated, small)
+        for cell in cells[stop[i] :]:
+            _count_one(cell, non_mated, small)
 
 
 def _checked(embeddings: ArrayLike, identities: ArrayLike) -> tuple[NDArray[np.floating], Int]:

@@ -6,18 +6,21 @@ with replacement (cluster bootstrap). One draw, made once from the test pool, se
 and metric, so differences are paired and the maximum over attackers can be taken inside each resample.
 
 Figures within [0, 1] get `unit_interval`, others (differences, Reduction, errors in years) the percentiles of
-`interval`. Neither says anything of the spread over training seeds.
+`interval`. Neither says anything of the spread over training seeds, which is `seed_spread`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit, ndtri, stdtrit
+from scipy.special import expit, logit, ndtr, ndtri, stdtrit
 
 from bench.errors import InputError, MetricError
 from bench.metrics.privacy import check_predictions, leak, one_vs_rest
@@ -28,6 +31,8 @@ Int = NDArray[np.int64]
 LEVEL = 0.95
 MAX_UNDEFINED = 0.05
 """An interval is refused when the figure is undefined in a larger share of the resamples."""
+_STILL = 1e-12
+"""Spread below which a resampled figure counts as constant: rounding, no draw moves it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +69,12 @@ class ResampledRoc:
     """AUC and EER of each one-vs-rest problem in each resample, (problems, B); NaN where a class is absent.
 
     Two classes are one problem. auc, eer, leak: (B,), the means over problems, as in `bench.metrics.privacy`.
+    n_identities: identities behind the scores; infinite where it is not known.
     """
 
     areas: Float
     error_rates: Float
+    n_identities: float = math.inf
 
     @property
     def auc(self) -> Float:
@@ -135,7 +142,8 @@ def resampled_roc(
     problems = one_vs_rest(labels, scores)
     codes = _codes(draw, identities, len(problems[0][1]))
     walks = [_walk(draw.weights, codes, positive, score) for _, positive, score in problems]
-    return ResampledRoc(np.stack([w[0] for w in walks]), np.stack([w[1] for w in walks]))
+    areas, rates = (np.stack(figures) for figures in zip(*walks, strict=True))
+    return ResampledRoc(areas, rates, len(np.unique(codes)))
 
 
 def resampled_reduction(r_or: ArrayLike, r_adv: ArrayLike, r_random: float) -> Float:
@@ -171,13 +179,36 @@ def interval(samples: ArrayLike, level: float = LEVEL) -> Interval:
 def leak_interval(attackers: Sequence[ResampledRoc], level: float = LEVEL) -> Interval:
     """Interval of the worst leak of an attribute over one or more attackers, resampled by one draw.
 
-    Folding at 0.5 makes every resampled leak positive, so percentiles alone would deny a leak of 0 even to
-    a coin. The lower end is 0 unless some attacker's AUC interval excludes 0.5.
+    The worst of many coins leaks for sure: of 70 attackers that read nothing off 80 identities of eight
+    photos the value is .26 on average, of one .09, and percentiles of `worst_case` begin far above 0. Some
+    attacker's own 95 % interval excludes an AUC of .5 in 80 % of such runs. So the lower end is that of the
+    attacker with the highest once the bounds of all AUCs hold together (max-t from the resamples: Romano and
+    Wolf, Econometrica 2005); it is above 0 in 5 % of them. The upper end is the percentile of `worst_case`,
+    which the same bias makes cautious. Raises MetricError as `interval`.
     """
     ends = interval(worst_case([one.leak for one in attackers]), level)
-    each = [interval(areas, level) for one in attackers for areas in one.areas]
-    reads_nothing = all(one.low <= 0.5 <= one.high for one in each)
-    return Interval(0.0 if reads_nothing else ends.low, ends.high, ends.n_undefined)
+    return Interval(min(_surely_leaked(attackers, level), ends.high), ends.high, ends.n_undefined)
+
+
+def _surely_leaked(attackers: Sequence[ResampledRoc], level: float) -> float:
+    """The highest of the attackers' lower bounds of the leak, which hold for all of them together."""
+    areas = np.concatenate([one.areas for one in attackers])
+    areas = areas[:, np.isfinite(areas).all(axis=0)]
+    centres, spreads = areas.mean(axis=1), areas.std(axis=1)
+    moves = spreads > _STILL
+    reach = float(ndtri(0.5 * (1 + level)))
+    if moves.any():
+        deviations = np.abs(areas[moves].T - centres[moves]) / spreads[moves]
+        reach = max(reach, float(np.quantile(np.max(deviations, axis=1), level)))
+    # Few identities make fat tails, as in `unit_interval`.
+    freedom = min(one.n_identities for one in attackers) - 1
+    reach = -float(stdtrit(freedom, ndtr(-reach)))
+    slopes = np.where(moves, centres * (1 - centres), 1)
+    half = np.where(moves, reach * spreads / slopes, 0)
+    low, high = expit(logit(centres) - half), expit(logit(centres) + half)
+    least = 2 * np.maximum(0, np.maximum(low - 0.5, 0.5 - high))
+    firsts = np.cumsum([0, *(len(one.areas) for one in attackers)])
+    return max(float(np.mean(least[a:b])) for a, b in pairwise(firsts))
 
 
 def paired_difference(first: ArrayLike, second: ArrayLike, level: float = LEVEL) -> Interval:
@@ -186,6 +217,34 @@ def paired_difference(first: ArrayLike, second: ArrayLike, level: float = LEVEL)
     if one.shape != other.shape:
         raise InputError(f"paired samples differ in shape: {one.shape} and {other.shape}")
     return interval(one - other, level)
+
+
+class Spread(NamedTuple):
+    """A figure over training seeds: mean, standard deviation, and ends of the interval of the mean."""
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+def seed_spread(values: ArrayLike, level: float = LEVEL) -> Spread:
+    """Spread of one figure over seeds, (S,): what training again would change, on the same test people.
+
+    sd: of one run, S - 1 in the denominator. low, high: Student's t interval of the mean over seeds, which
+    takes runs to be normal draws; with S = 3 it reaches 2.5 sd to either side. Raises MetricError below two
+    seeds, InputError for a value that is not finite.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    if found.ndim != 1 or not np.isfinite(found).all():
+        raise InputError(f"the figures of the seeds must be finite and (S,), got {found}")
+    if len(found) < 2:
+        raise MetricError(
+            f"a spread over seeds needs at least two, there is {len(found)}; run with --seeds 3"
+        )
+    mean, sd = float(np.mean(found)), float(np.std(found, ddof=1))
+    half = float(stdtrit(len(found) - 1, 0.5 * (1 + level))) * sd / np.sqrt(len(found))
+    return Spread(mean, sd, float(mean - half), float(mean + half))
 
 
 def wilson(successes: float, trials: float, level: float = LEVEL) -> Interval:

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
 
 from bench.errors import InputError, MetricError
 from bench.metrics.pairs import (
@@ -37,6 +38,7 @@ __all__ = [
     "OperatingPoint",
     "compare",
     "compare_scores",
+    "det_points",
     "pairs_between",
     "pairs_listed",
     "pairs_within",
@@ -220,10 +222,24 @@ class Comparison:
         return n
 
 
-def compare(pairs: AllPairs | ListedPairs) -> Comparison:
-    """Count all scores of `pairs`, exactly and in memory independent of how many there are."""
+def det_points(curve: Curve) -> tuple[Float, Float]:
+    """FMR and FNMR of a curve in normal deviates, the axes of a DET plot (Martin et al. 1997); float64 (m,).
+
+    Rates of exactly 0 or 1 have no finite deviate and are left out, as are undecided points.
+    """
+    rates = np.stack([curve.fmr, 1 - curve.tmr])
+    inside = ((rates > 0) & (rates < 1)).all(axis=0)
+    fmr, fnmr = ndtri(rates[:, inside])
+    return fmr, fnmr
+
+
+def compare(pairs: AllPairs | ListedPairs, device: str = "cpu") -> Comparison:
+    """Count all scores of `pairs`, exactly and in memory independent of how many there are.
+
+    device: torch device that multiplies and counts all pairs; `cpu` is the compiled kernel without torch.
+    """
     if isinstance(pairs, AllPairs):
-        mated, non_mated = count_cells(pairs)
+        mated, non_mated = count_cells(pairs) if device == "cpu" else _count_on(pairs, device)
     else:
         is_mated = pairs.reference_ids == pairs.probe_ids
         mated = np.bincount(pairs.cells[is_mated], minlength=CELLS)
@@ -245,6 +261,12 @@ def compare_scores(mated: ArrayLike, non_mated: ArrayLike) -> Comparison:
         if not np.isfinite(kind).all() or (np.abs(kind) > 1 + 1e-5).any():
             raise InputError("comparison scores must be finite cosines in [-1, 1]")
     return _from_histograms(*(np.bincount(to_cells(kind), minlength=CELLS) for kind in kinds))
+
+
+def _count_on(pairs: AllPairs, device: str) -> tuple[Int, Int]:
+    from bench.metrics.pairs_torch import count_cells_on
+
+    return count_cells_on(pairs, device)
 
 
 def _from_histograms(mated: Int, non_mated: Int) -> Comparison:

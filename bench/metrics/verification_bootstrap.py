@@ -22,7 +22,7 @@ from bench.metrics.pairs import (
     CELLS,
     AllPairs,
     ListedPairs,
-    cell_of,
+    row_cells,
     row_runs,
     score_tiles,
     threshold_cells,
@@ -99,13 +99,18 @@ class ResampledRates:
 
 
 def identity_counts(
-    pairs: AllPairs | ListedPairs, comparison: Comparison, *, points: int = 768, thresholds: ArrayLike = ()
+    pairs: AllPairs | ListedPairs,
+    comparison: Comparison,
+    *,
+    points: int = 768,
+    thresholds: ArrayLike = (),
+    device: str = "cpu",
 ) -> IdentityCounts:
     """Count comparisons by identity on a grid of about `points` thresholds chosen from `comparison`.
 
     pairs: what `comparison` was counted from; their scores are computed once more. thresholds: float (X,),
-    added to the grid for `ResampledRates.at_threshold`. Takes I x points x 16 bytes. Raises MetricError when
-    mated or non-mated comparisons are missing.
+    added to the grid for `ResampledRates.at_threshold`. device: as in `compare`. Takes I x points x 16 bytes.
+    Raises MetricError when mated or non-mated comparisons are missing.
     """
     if not (comparison.n_mated and comparison.n_non_mated):
         raise MetricError("an interval needs mated and non-mated comparisons")
@@ -113,17 +118,7 @@ def identity_counts(
     bins = (np.searchsorted(grid, np.arange(CELLS), side="right") - 1).astype(np.uint16)
     names = np.union1d(pairs.reference_ids, pairs.probe_ids)
     reference, probe = (np.searchsorted(names, ids) for ids in (pairs.reference_ids, pairs.probe_ids))
-    shape = len(names), len(grid)
-    mated, non_mated = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    if isinstance(pairs, AllPairs):
-        for tile, rows, columns in score_tiles(pairs):
-            runs = row_runs(pairs, rows, columns)
-            _count_by_identity(tile, *runs, reference[rows], probe[columns], bins, mated, non_mated)
-    else:
-        taken, same = bins[pairs.cells], reference == probe
-        np.add.at(mated, (reference[same], taken[same]), 1)
-        np.add.at(non_mated, (reference[~same], taken[~same]), 1)
-        np.add.at(non_mated, (probe[~same], taken[~same]), 1)
+    mated, non_mated = _count(pairs, reference, probe, bins, (len(names), len(grid)), device)
     return IdentityCounts(names, grid, _at_or_above(mated), _at_or_above(non_mated))
 
 
@@ -151,22 +146,49 @@ def _grid(comparison: Comparison, points: int, extra: Float) -> Int:
     return np.union1d(threshold_cells(chosen), [0, CELLS])
 
 
+def _count(
+    pairs: AllPairs | ListedPairs,
+    reference: Int,
+    probe: Int,
+    bins: NDArray[np.uint16],
+    shape: tuple[int, int],
+    device: str,
+) -> tuple[Int, Int]:
+    """Mated and non-mated comparisons of each identity in each bin, two int64 arrays of `shape`."""
+    if isinstance(pairs, AllPairs) and device != "cpu":
+        from bench.metrics.pairs_torch import count_by_identity_on
+
+        return count_by_identity_on(pairs, reference, probe, bins, shape, device)
+    mated, non_mated = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    if isinstance(pairs, AllPairs):
+        for tile, rows, columns in score_tiles(pairs):
+            runs = row_runs(pairs, rows, columns)
+            _count_by_identity(tile, *runs, reference[rows], probe[columns], bins, mated, non_mated)
+    else:
+        taken, same = bins[pairs.cells], reference == probe
+        np.add.at(mated, (reference[same], taken[same]), 1)
+        np.add.at(non_mated, (reference[~same], taken[~same]), 1)
+        np.add.at(non_mated, (probe[~same], taken[~same]), 1)
+    return mated, non_mated
+
+
 @njit(nogil=True, cache=True)
 def _count_by_identity(  # type: ignore[no-untyped-def]
     tile, first, start, stop, same, row_names, column_names, bins, mated, non_mated
 ):
     """Add one tile: mated comparisons to their identity, non-mated ones to both of theirs."""
+    cells = np.empty(tile.shape[1], np.uint32)
     for i in range(tile.shape[0]):
+        row_cells(tile[i], cells)
         own = row_names[i]
-        for j in range(first[i], tile.shape[1]):
-            if j == same[i]:
-                continue
-            place = bins[cell_of(tile[i, j])]
-            if start[i] <= j < stop[i]:
-                mated[own, place] += 1
-            else:
+        for begin, end in ((first[i], start[i]), (stop[i], len(cells))):
+            for j in range(begin, end):
+                place = bins[cells[j]]
                 non_mated[own, place] += 1
                 non_mated[column_names[j], place] += 1
+        for j in range(start[i], stop[i]):
+            if j != same[i]:
+                mated[own, bins[cells[j]]] += 1
 
 
 def _at_or_above(histogram: Int) -> Int:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from bench.errors import InputError
 from bench.report.tables import (
-    ORIGINAL,
     ORIGINAL_ORIGINAL,
     ORIGINAL_PROTECTED,
     PROTECTED_PROTECTED,
 )
+from bench.results import ORIGINAL
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.ladder import AWARE, STATIC
 from bench.report.curves import Band
 from bench.report.style import CONTROL_COLOUR, Look, label_order, place_labels, slug
 from bench.report.tables import (
     GROUP,
-    ORIGINAL,
     POOL,
+    TEMPLATE,
     groups,
     label,
 )
-from bench.results import OK
+from bench.results import OK, ORIGINAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -306,6 +307,9 @@ def _reductions(rows: pd.DataFrame, group: pd.DataFrame) -> pd.DataFrame:
     found = rows[
         (rows["metric"] == "reduction") & (rows["status"] == OK) & ~rows["seen"] & rows["value"].notna()
     ]
+    own = (found["threat"] == AWARE) & (found["level"] == TEMPLATE)
+    found = found[(found["threat"] == STATIC) | own].sort_values("threat", ascending=False)
+    found = found.drop_duplicates([*GROUP, "method", "variant", "component"])
     for key in GROUP:
         same = (
             found[key].isna()

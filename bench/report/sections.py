@@ -11,8 +11,9 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from bench.report.tables import METRICS, ORIGINAL, POOL, label
-from bench.results import FAILED, OK, UNAVAILABLE
+from bench.ladder import AWARE, RUNGS, STATIC, WORST
+from bench.report.tables import METRICS, POOL, TEMPLATE, label
+from bench.results import FAILED, OK, ORIGINAL, UNAVAILABLE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +29,7 @@ _NOTES = {
     "Attackers": "pool: the worst leak, the mean Reduction and balanced accuracy of the attackers that can "
     "read originals, AUC and EER of the strongest. An attacker marked seen was trained against and counts in "
     "no total.",
+    "Attackers' ladder": "Leak by attacker and rung; pool: the worst of the rung; worst: of all rungs.",
     "Matchers": "pool: the mean over the matchers.",
     "Attributes that should survive": "Changes against the originals, first those of the pool.",
 }
@@ -116,6 +118,7 @@ def sections(
         grids = [
             _quality(records, telling),
             _attackers(records, telling),
+            _ladder(records, telling),
             _matchers(records, telling),
             _kept(records, telling),
         ]
@@ -188,12 +191,13 @@ def _name(record: Any) -> str:
 
 
 def _attackers(records: Sequence[Any], telling: Sequence[str]) -> Grid | None:
-    mine = [
+    """The papers' setting; for templates that static attackers cannot read, those that learned anew."""
+    mine = [r for r in _hidden(records) if r.threat == STATIC]
+    static = {(r.variant, r.attribute) for r in mine if r.metric == "leak" and r.value is not None}
+    mine += [
         r
-        for r in records
-        if r.component_kind == "attacker"
-        and r.metric not in _KEPT
-        and (r.role != "kept" or r.method_role == "control")
+        for r in _hidden(records)
+        if r.threat == AWARE and r.level == TEMPLATE and (r.variant, r.attribute) not in static
     ]
     return _grid(
         "Attackers",
@@ -203,6 +207,31 @@ def _attackers(records: Sequence[Any], telling: Sequence[str]) -> Grid | None:
         _metric_head,
         _ATTACK,
     )
+
+
+def _ladder(records: Sequence[Any], telling: Sequence[str]) -> Grid | None:
+    """Leak by attacker and rung."""
+    mine = [r for r in _hidden(records) if r.metric == "leak" and (r.threat in RUNGS or r.threat == WORST)]
+    if {r.threat for r in mine} <= {STATIC, WORST}:
+        return None
+    return _grid(
+        "Attackers' ladder",
+        mine,
+        lambda r: _place(r, telling, _name(r), r.attribute),
+        lambda r: r.component,
+        lambda r: Head(r.threat, RUNGS.get(r.threat, "the largest of all rungs and attackers")),
+        (),
+    )
+
+
+def _hidden(records: Iterable[Any]) -> list[Any]:
+    return [
+        r
+        for r in records
+        if r.component_kind == "attacker"
+        and r.metric not in _KEPT
+        and (r.role != "kept" or r.method_role == "control")
+    ]
 
 
 def _kept(records: Sequence[Any], telling: Sequence[str]) -> Grid | None:

@@ -1,6 +1,6 @@
 """Leaderboard, Pareto front and CSV files, computed from the tidy rows and nothing else.
 
-The order of the leaderboard: dataset, attribute, label source, threat, seed; within these the Pareto front
+The order of the leaderboard: dataset, attribute, label source, seed; within these the Pareto front
 first, then the smaller leak, then the higher TMR, then the name. Lines without both figures come last.
 """
 
@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 
 from bench.errors import InputError
 from bench.files import write_atomically
-from bench.results import COLUMNS, OK
+from bench.ladder import AWARE, RUNGS, STATIC, WORST
+from bench.results import COLUMNS, OK, ORIGINAL
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ORIGINAL = "original"
 ENDS = (ORIGINAL, "constant", "template_original", "template_constant")
 """The controls that must land at the ends of every scale, of images and of templates."""
 
 POOL = "pool"
+STRONGEST = "strongest attacker: "
 HEADLINE_FMR = "fmr=0.01"
 ORIGINAL_PROTECTED = "original-protected"
 PROTECTED_PROTECTED = "protected-protected"
@@ -57,6 +58,12 @@ METRICS = {
         "Share of an attacker's margin over chance that protection takes away: (R_or - R_adv) / (R_or - "
         "R_random) of balanced accuracies; 0 is no effect, 1 is chance, above 1 the answers are inverted "
         "and can be turned back.",
+        "near 1, for privacy",
+    ),
+    "folded_reduction": Metric(
+        "Folded Reduction",
+        "",
+        "1 - |1 - Reduction|: 1 is chance, 0 is as legible as before, also when the answers are inverted.",
         "near 1, for privacy",
     ),
     "accuracy": Metric(
@@ -119,6 +126,19 @@ METRICS = {
         "False match rate that a threshold set on the originals really gives once faces are protected.",
         "near the intended FMR, for utility",
     ),
+    "identification_rate": Metric(
+        "Identification rate",
+        "",
+        "Share of probes whose own identity is at the rank or better in a closed gallery (CMC).",
+        "high, for utility",
+    ),
+    "tpir": Metric(
+        "TPIR",
+        "",
+        "True positive identification rate of an open gallery: own identity first and above the threshold at "
+        "which the stated share of strangers (FPIR) raises an alarm.",
+        "high, for utility",
+    ),
     "tmr_kept": Metric(
         "TMR kept",
         "",
@@ -163,19 +183,19 @@ METRICS = {
     ),
 }
 
-GROUP = ("dataset", "level", "attribute", "label_source", "threat", "seed")
+GROUP = ("dataset", "level", "attribute", "label_source", "seed")
 """Lines are compared within a group only."""
 
 _IDENTITY = ("dataset", "level", "method", "variant", "label_source", "seed")
-_LINE = (*_IDENTITY, "attribute", "threat")
+_LINE = (*_IDENTITY, "attribute")
+_PAPERS = (STATIC, AWARE)
+"""Rung of the papers' columns: learned on originals; where that cannot read at all, learned anew."""
 
 LEADERBOARD = {
     "dataset": "Dataset.",
     "level": "What is protected: the image, or the template that a matcher makes of it.",
     "attribute": "Attribute that the variant hides; controls are listed for every attribute a method hides.",
     "label_source": "Whose labels the method was told: truth, predicted or random.",
-    "threat": "Rung of the attackers' ladder; static attackers learned on originals only, aware ones on what "
-    "the variant makes of other people.",
     "seed": "Seed of the run.",
     "method": "Method or control.",
     "variant": "Output mode of the method.",
@@ -184,12 +204,17 @@ LEADERBOARD = {
     "pareto": "True when no other line of the group is at least as good in leak and TMR and better in one.",
     "rank": "1 + number of lines of the group that are clearly better in leak or TMR and not clearly worse "
     "in the other; clearly: the 95 % intervals do not overlap. Equal ranks cannot be told apart.",
-    "leak": "Worst leak over the attackers that the method never saw, the maximum inside each resample.",
+    "leak": "Worst leak over all rungs of the attackers' ladder and all attackers that the method never saw, "
+    "the maximum inside each resample.",
     "leak_low": "Lower end of the 95 % interval of leak, over identities.",
     "leak_high": "Upper end of the 95 % interval of leak.",
-    "reduction": "Mean Reduction over the unseen attackers that can read originals.",
+    "worst_by": "The attacker and the rung behind that leak.",
+    **{f"leak_{rung}": f"Worst leak of the rung: {says}." for rung, says in RUNGS.items()},
+    "reduction": "Mean Reduction over the unseen attackers that can read originals; this and the next three "
+    "columns are of the papers' static attackers (of templates in a space of their own: of aware ones).",
     "reduction_low": "Lower end of its 95 % interval.",
     "reduction_high": "Upper end of its 95 % interval.",
+    "folded_reduction": "1 - |1 - Reduction|, mean over the same attackers.",
     "balanced_accuracy": "Mean balanced accuracy over the same attackers.",
     "auc": "AUC of the strongest attacker.",
     "eer": "EER of the strongest attacker.",
@@ -218,6 +243,13 @@ FLAGS = {
     "its answers and the true label. It has no images and matches nothing.",
     "weak_attacker": "The attacker cannot read the attribute off originals, so its failure on protected "
     "faces proves nothing; it counts in no total.",
+    "adaptive_gap": "Attackers that adapt read clearly more than the papers' static ones: what looks private "
+    "to an attacker who learned on originals is not.",
+    "unchanged": "More than half of the images equal their originals: nothing was protected.",
+    "not_repeatable": "The same faces came out differently a second time, under the same seed.",
+    "many_failures": "More than one face in twenty could not be protected; they count in no figure.",
+    "too_few_pairs": "The pool has too few comparisons for the operating point, which is refused.",
+    "seen": "The component was trained against, so its figure stays out of every total.",
     "over_flipped": "Mean Reduction above 1 or AUC below 0.5: the answers are inverted rather than hidden, "
     "and an attacker who turns them round reads the attribute; see leak.",
 }
@@ -228,7 +260,16 @@ NOT_REPRODUCIBLE = ("images_per_second",)
 
 _NUMBERS = ("value", "ci_low", "ci_high", "n", "n_failed", "seed", "seen", "reported")
 _TEXT = [name for name in COLUMNS if name not in _NUMBERS]
-_UNIQUE = (*_LINE, "component_kind", "component", "metric", "condition", "policy", "operating_point")
+_UNIQUE = (
+    *_LINE,
+    "threat",
+    "component_kind",
+    "component",
+    "metric",
+    "condition",
+    "policy",
+    "operating_point",
+)
 
 
 def leaderboard(rows: pd.DataFrame) -> pd.DataFrame:
@@ -369,6 +410,7 @@ class _Figure(NamedTuple):
     where: dict[str, str]
     keys: tuple[str, ...] = _IDENTITY
     interval: bool = False
+    threats: tuple[str, ...] = ()  # of one line the first of these that has the figure
 
 
 def _figures() -> dict[str, _Figure]:
@@ -380,11 +422,13 @@ def _figures() -> dict[str, _Figure]:
         "operating_point": HEADLINE_FMR,
     }
     figures = {
-        "leak": _Figure("leak", attack, _LINE, True),
-        "reduction": _Figure("reduction", attack, _LINE, True),
-        "balanced_accuracy": _Figure("balanced_accuracy", attack, _LINE),
-        "auc": _Figure("auc", attack, _LINE),
-        "eer": _Figure("eer", attack, _LINE),
+        "leak": _Figure("leak", attack, _LINE, True, (WORST,)),
+        "reduction": _Figure("reduction", attack, _LINE, True, _PAPERS),
+        **{
+            name: _Figure(name, attack, _LINE, threats=_PAPERS)
+            for name in ("folded_reduction", "balanced_accuracy", "auc", "eer")
+        },
+        **{f"leak_{rung}": _Figure("leak", attack, _LINE, threats=(rung,)) for rung in RUNGS},
         "tmr": _Figure("tmr", match | {"condition": ORIGINAL_PROTECTED}, interval=True),
         "tmr_protected": _Figure("tmr", match | {"condition": PROTECTED_PROTECTED}, interval=True),
         "tmr_kept": _Figure("tmr_kept", {"component_kind": "matcher", "component": POOL}),
@@ -400,10 +444,11 @@ def _join_figures(lines: pd.DataFrame, scored: pd.DataFrame) -> pd.DataFrame:
         found = _pick(unchanged, figure)
         if column == "leak":
             found[["n", "n_failed"]] = found[["_n", "_n_failed"]]
+            found["worst_by"] = found["reason"].str.removeprefix(STRONGEST)
         renames = {"value": column}
         if figure.interval:
             renames |= {"ci_low": f"{column}_low", "ci_high": f"{column}_high"}
-        wanted = [*figure.keys, *renames] + (["n", "n_failed"] if column == "leak" else [])
+        wanted = [*figure.keys, *renames] + (["n", "n_failed", "worst_by"] if column == "leak" else [])
         lines = lines.merge(found[wanted].rename(columns=renames), on=list(figure.keys), how="left")
     lines["kept_cac"] = _kept_cac(lines, scored)
     templates = lines["level"] == TEMPLATE
@@ -428,7 +473,13 @@ def _pick(scored: pd.DataFrame, figure: _Figure) -> pd.DataFrame:
         chosen = chosen[chosen[name] == value]
     if "component" not in figure.where and len(chosen):
         chosen = chosen[chosen["component"] == recipe(chosen["component"])]
-    chosen = chosen.sort_values(list(_UNIQUE)).drop_duplicates(list(figure.keys))
+    if figure.threats:
+        chosen = chosen[chosen["threat"].isin(figure.threats)]
+        preferred = chosen["threat"].map(figure.threats.index)
+        chosen = chosen.assign(_preferred=preferred).sort_values(["_preferred", *_UNIQUE])
+    else:
+        chosen = chosen.sort_values(list(_UNIQUE))
+    chosen = chosen.drop_duplicates(list(figure.keys))
     return chosen.rename(columns={"n": "_n", "n_failed": "_n_failed"})
 
 
@@ -440,7 +491,7 @@ def recipe(components: pd.Series) -> str:
 
 def _kept_cac(lines: pd.DataFrame, scored: pd.DataFrame) -> NDArray[np.float64]:
     """Mean |CAC| of each line's variant over the attributes that it should keep, its own one aside."""
-    keys = [*_IDENTITY, "threat"]
+    keys = list(_IDENTITY)
     kept = scored[(scored["metric"] == "cac") & (scored["component"] == POOL) & (scored["role"] == "kept")]
     changes: dict[tuple[Any, ...], dict[str, float]] = {}
     for *key, attribute, value in kept[[*keys, "attribute", "value"]].itertuples(index=False):
@@ -458,14 +509,16 @@ def _kept_cac(lines: pd.DataFrame, scored: pd.DataFrame) -> NDArray[np.float64]:
 def _flags(lines: pd.DataFrame, scored: pd.DataFrame) -> list[str]:
     """Flags of the aggregates and of whole-image figures; those of one attacker concern that attacker."""
     single = scored["component_kind"].isin(["attacker", "matcher"]) & (scored["component"] != POOL)
-    flagged = scored[(scored["flags"] != "") & ~single]
+    counted = scored["threat"].isin(["", STATIC, WORST])
+    counted |= (scored["threat"] == AWARE) & (scored["level"] == TEMPLATE)
+    flagged = scored[(scored["flags"] != "") & ~single & counted]
     found: dict[tuple[Any, ...], set[str]] = {}
-    for *key, attribute, threat, flags in flagged[[*_LINE, "flags"]].itertuples(index=False):
-        found.setdefault((*key, attribute, threat), set()).update(flags.split())
+    for *key, attribute, flags in flagged[[*_LINE, "flags"]].itertuples(index=False):
+        found.setdefault((*key, attribute), set()).update(flags.split())
     nothing: set[str] = set()
     joined = []
-    for *key, attribute, threat in lines[list(_LINE)].itertuples(index=False):
-        places = {(*key, a, t) for a in (attribute, "") for t in (threat, "")}
+    for *key, attribute in lines[list(_LINE)].itertuples(index=False):
+        places = {(*key, a) for a in (attribute, "")}
         joined.append(" ".join(sorted(set().union(*(found.get(p, nothing) for p in places)))))
     return joined
 

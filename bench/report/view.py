@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from bench.ladder import ADAPTIVE, RUNGS
 from bench.report.charts import Plane, Roc, interval_bar, outline, plane_chart, roc_chart
 from bench.report.curves import Band
 from bench.report.sections import ABSENT, number, sections, span
@@ -37,6 +38,8 @@ WIDE, NARROW = (860, 520), (358, 400)
 _SHOWN = {
     "leak": "Leak",
     "tmr": "TMR at FMR\u00a01\u00a0%",
+    **{f"leak_{rung}": f"Leak, {rung}" for rung in RUNGS},
+    "worst_by": "Read best by",
     "reduction": "Reduction",
     "balanced_accuracy": "Bal. acc.",
     "auc": "AUC",
@@ -143,7 +146,7 @@ def view(
     return {
         "title": str(provenance.get("dataset_title") or provenance.get("dataset") or "report"),
         "facts": _facts(provenance),
-        "static_only": set(board["threat"].dropna()) <= {"static"},
+        "static_only": board[[f"leak_{rung}" for rung in ADAPTIVE]].isna().all(axis=None),
         "tones": _tones(board, rows, looks),
         "dims": [(k, k.replace("_", " "), _values(board, k)) for k in dims],
         "verdicts": _verdicts(board, said),
@@ -402,6 +405,8 @@ def _figure_cell(row: Any, key: str) -> Markup:
         return ABSENT
     if key in ("n", "n_failed", "parameters"):
         return Markup(f"{int(value):,}")
+    if key == "worst_by":
+        return Markup("{}").format(value)
     text = number(key, float(value))
     if key not in _INTERVALS:
         return Markup(text)

@@ -14,6 +14,13 @@ from bench.scoring.rows import RowMaker
 
 POOL = "pool"
 HEADLINE = "fmr=0.01"
+TOO_FEW_PAIRS = "too_few_pairs"
+"""Flag of a figure that is refused because too few comparisons or searches would decide it."""
+_SEARCHES = frozenset({"identification_rate", "tpir"})
+_BETTER = frozenset({"tmr", "auc"}) | _SEARCHES
+_COUNTED = {"fmr": ("non_mated", "non_mated_failed")} | dict.fromkeys(
+    _SEARCHES, ("searches", "searches_failed")
+)
 
 
 @dataclass(frozen=True)
@@ -42,14 +49,18 @@ def matching_rows(make: RowMaker, found: list[Matched], originals: list[Matched]
     common = set.intersection(*(set(m.figures) for m in unseen)) if unseen else set()
     for name in sorted(common):
         value, samples = _mean([m.figures[name] for m in unseen])
-        rows.append(_row(make, name, POOL, value, samples))
+        rows.append(_row(make, name, POOL, value, samples, reason=_left_out(unseen[0], name)))
+    refused = {name: reason for m in reversed(unseen) for name, reason in m.refused.items()}
+    rows += [_refused(make, name, reason, POOL) for name, reason in sorted(refused.items())]
     return rows + _kept_share(make, unseen, [m for m in originals if not m.seen])
 
 
 def _matcher_rows(make: RowMaker, one: Matched) -> list[Row]:
     rows = []
     for name, (value, samples) in one.figures.items():
-        counts = one.counts[name.split(" ")[0]]
+        condition, metric = name.split(" ")[:2]
+        n, lost = _COUNTED.get(metric, ("mated", "mated_failed"))
+        counts = one.counts[condition]
         rows.append(
             _row(
                 make,
@@ -58,18 +69,34 @@ def _matcher_rows(make: RowMaker, one: Matched) -> list[Row]:
                 value,
                 samples,
                 seen=one.seen,
-                n=counts["non_mated"] if " fmr " in name else counts["mated"],
-                n_failed=counts["mated_failed"],
+                n=counts[n],
+                n_failed=counts[lost],
+                reason=_left_out(one, name),
             )
         )
-    for name, reason in one.refused.items():
-        metric, columns = _columns(name)
-        rows.append(
-            make.undefined(
-                metric, reason, component_kind="matcher", component=one.matcher, seen=one.seen, **columns
-            )
-        )
-    return rows
+    return rows + [_refused(make, n, why, one.matcher, seen=one.seen) for n, why in one.refused.items()]
+
+
+def _refused(make: RowMaker, name: str, reason: str, matcher: str, *, seen: bool = False) -> Row:
+    metric, columns = _columns(name)
+    columns["flags"] = " ".join(f for f in (make.template.flags, TOO_FEW_PAIRS) if f)
+    return make.undefined(metric, reason, component_kind="matcher", component=matcher, seen=seen, **columns)
+
+
+def _left_out(one: Matched, name: str) -> str | None:
+    """What a figure of verification leaves out: a photo against itself, pairs that a drawn list lacks."""
+    condition, metric = name.split(" ")[:2]
+    counts = one.counts[condition]
+    if metric in _SEARCHES:
+        return None
+    parts = []
+    if same := counts.get("same_photo", 0):
+        parts.append(f"{same:,} pairs of a photo with its own protected version are left out")
+    for kind in ("mated", "non_mated"):
+        wanted = counts.get(f"{kind}_wanted", 0)
+        if wanted and (drawn := counts[kind] + counts[f"{kind}_failed"]) < wanted:
+            parts.append(f"the photos make {drawn:,} of {wanted:,} {kind.replace('_', '-')} pairs")
+    return "; ".join(parts) or None
 
 
 def _kept_share(make: RowMaker, found: list[Matched], originals: list[Matched]) -> list[Row]:
@@ -123,7 +150,7 @@ def _row(
     **columns: Any,
 ) -> Row:
     metric, found = _columns(name)
-    higher_is = "better" if metric in ("tmr", "auc") else "worse"
+    higher_is = "better" if metric in _BETTER else "worse"
     return make.row(
         metric,
         value,
@@ -138,4 +165,4 @@ def _row(
 
 def _columns(name: str) -> tuple[str, dict[str, Any]]:
     condition, metric, policy, point = name.split(" ")
-    return metric, {"condition": condition, "policy": policy, "operating_point": point or None}
+    return metric, {"condition": condition, "policy": policy or None, "operating_point": point or None}

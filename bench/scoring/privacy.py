@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,15 +20,15 @@ from bench.metrics.uncertainty import (
     resampled_mean,
     resampled_reduction,
     resampled_roc,
+    worst_case,
 )
 from bench.results import Row
-from bench.scoring.rows import Population, RowMaker
+from bench.scoring.rows import POOL, Population, RowMaker
 
 READS_AT = 0.75
 """AUC on originals from which an attacker counts as able to read the attribute; weaker ones are flagged and
-left out of the pool, since what cannot read originals proves nothing about protected faces."""
+left out of the means, since what cannot read originals proves nothing about protected faces."""
 WEAK, OVER_FLIPPED = "weak_attacker", "over_flipped"
-POOL = "pool"
 Float = NDArray[np.float64]
 
 
@@ -43,7 +43,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class _Judged:
+class Judged:
     """One attacker's figures: exact, and in each resample (B,)."""
 
     attacker: str
@@ -55,6 +55,7 @@ class _Judged:
     reads: bool
     before: Float
     after: Float
+    roc: ResampledRoc
 
     @property
     def chance(self) -> float:
@@ -69,6 +70,10 @@ class _Judged:
         return privacy.balanced_accuracy(self.labels, privacy.decide(self.protected))
 
     @property
+    def leak(self) -> float:
+        return privacy.attribute_leak(self.labels, self.protected)
+
+    @property
     def flags(self) -> str:
         return "" if self.reads else WEAK
 
@@ -76,32 +81,58 @@ class _Judged:
 def obfuscated_rows(
     make: RowMaker,
     attribute: Attribute,
-    labels: NDArray[np.floating],
-    readings: Sequence[Reading],
+    judged: Sequence[Judged],
     people: Population,
+    *,
+    adaptive: bool = False,
 ) -> list[Row]:
-    """How well each attacker, and the pool, reads an attribute that should be hidden.
+    """How well each attacker of one rung, and their pool, reads an attribute that should be hidden.
 
-    labels: float (N,), NaN where unknown. The pool holds the attackers that can read originals (`READS_AT`):
-    its `reduction` and `balanced_accuracy` are means, its `leak` is the worst case with the maximum taken
-    inside
-    each resample, its `auc` and `eer` are those of the attacker that leaks most.
+    `reduction`, `folded_reduction` and `balanced_accuracy` of the pool are means over the attackers that can
+    read originals (`READS_AT`); its `leak` is the worst case with the maximum taken inside each resample, its
+    `auc` and `eer` are those of the attacker that leaks most. The worst is sought among all attackers that
+    learned on protected faces (adaptive), else among those that can read originals.
     """
     rows: list[Row] = []
-    judged = [_judge(r, labels, people) for r in readings]
-    rocs: list[tuple[_Judged, ResampledRoc, float]] = []
     for one in judged:
-        roc = resampled_roc(people.draw, one.identities, one.labels, one.protected)
-        found = _attacker_rows(make, one, roc, people)
-        rows += found
-        if one.reads:
-            rocs.append((one, roc, privacy.attribute_leak(one.labels, one.protected)))
+        rows += _attacker_rows(make, one, people, full=not adaptive)
+    able = [one for one in judged if one.reads]
+    candidates = list(judged) if adaptive else able
     shared = {"component": POOL, "component_kind": "attacker", "attribute": attribute.name}
-    if not rocs:
+    if not candidates:
         reason = f"no attacker reads {attribute.name} off the originals (AUC >= {READS_AT})"
         names = ("reduction", "balanced_accuracy", "leak", "auc", "eer")
         return rows + [make.undefined(m, reason, **shared) for m in names]
-    return rows + _pool_rows(make, rocs, shared)
+    columns = {
+        **shared,
+        "n": max(len(one.labels) for one in candidates),
+        "n_failed": max(one.n_failed for one in candidates),
+        "flags": OVER_FLIPPED if _over_flipped(candidates, able) else "",
+    }
+    return rows + _means(make, able, columns) + strongest_rows(make, candidates, columns)
+
+
+def strongest_rows(
+    make: RowMaker, candidates: Sequence[Judged], columns: Mapping[str, Any], where: str = ""
+) -> list[Row]:
+    """The worst leak over the candidates, and the AUC and EER of the one behind it."""
+    strongest = max(candidates, key=lambda one: one.leak)
+    rocs = [one.roc for one in candidates]
+    by = f"strongest attacker: {strongest.attacker}{where}"
+    area = privacy.auc(strongest.labels, strongest.protected)
+    draws = worst_case([roc.leak for roc in rocs])
+    worse: dict[str, Any] = {"higher_is": "worse", "reason": by, **columns}
+    return [
+        make.row("leak", strongest.leak, leak_interval(rocs), draws=draws, **worse),
+        make.row("auc", area, strongest.roc.auc, reason=by, **columns),
+        make.row(
+            "eer",
+            privacy.eer(strongest.labels, strongest.protected),
+            strongest.roc.eer,
+            reason=by,
+            **columns,
+        ),
+    ]
 
 
 def kept_rows(
@@ -111,13 +142,13 @@ def kept_rows(
     readings: Sequence[Reading],
     people: Population,
 ) -> list[Row]:
-    """What each attacker, and the pool, lost on an attribute that should survive: CAC and the drift of its
-    answers."""
+    """What each attacker, and the pool, lost on an attribute that should survive: CAC, how well each still
+    reads it (AUC, EER), and the drift of its answers."""
     rows: list[Row] = []
     pooled: list[tuple[float, Float]] = []
     for reading in readings:
-        one = _judge(reading, labels, people)
-        shared = {
+        one = judge(reading, labels, people)
+        shared: dict[str, Any] = {
             "component": one.attacker,
             "n": len(one.labels),
             "n_failed": one.n_failed,
@@ -126,6 +157,8 @@ def kept_rows(
         loss = drift.cac(one.r_or, one.r_adv)
         samples = one.before - one.after
         rows.append(make.row("cac", loss, samples, higher_is="worse", **shared))
+        rows.append(make.row("auc", privacy.auc(one.labels, one.protected), one.roc.auc, **shared))
+        rows.append(make.row("eer", privacy.eer(one.labels, one.protected), one.roc.eer, **shared))
         rows += _drift_rows(make, one, shared)
         if one.reads:
             pooled.append((loss, samples))
@@ -138,7 +171,11 @@ def kept_rows(
     return [*rows, make.row("cac", mean, samples, higher_is="worse", n=len(labels), **shared)]
 
 
-def _judge(reading: Reading, labels: NDArray[np.floating], people: Population) -> _Judged:
+def judge(reading: Reading, labels: NDArray[np.floating], people: Population) -> Judged:
+    """Figures of one attacker. labels: float (N,), NaN where unknown.
+
+    Raises MetricError when failures leave fewer than two classes.
+    """
     labelled = np.isfinite(labels)
     answered = np.isfinite(reading.protected).all(axis=1) & np.isfinite(reading.original).all(axis=1)
     rows = labelled & answered
@@ -153,7 +190,7 @@ def _judge(reading: Reading, labels: NDArray[np.floating], people: Population) -
         resampled_balanced_accuracy(people.draw, identities, known, privacy.decide(s))
         for s in (original, protected)
     )
-    return _Judged(
+    return Judged(
         attacker=reading.attacker,
         labels=known,
         identities=identities,
@@ -163,10 +200,12 @@ def _judge(reading: Reading, labels: NDArray[np.floating], people: Population) -
         reads=privacy.auc(known, original) >= READS_AT,
         before=before,
         after=after,
+        roc=resampled_roc(people.draw, identities, known, protected),
     )
 
 
-def _attacker_rows(make: RowMaker, one: _Judged, roc: ResampledRoc, people: Population) -> list[Row]:
+def _attacker_rows(make: RowMaker, one: Judged, people: Population, *, full: bool) -> list[Row]:
+    """Rows of one attacker; full: also its plain accuracy and EER, the papers' columns."""
     shared: dict[str, Any] = {
         "component_kind": "attacker",
         "component": one.attacker,
@@ -174,16 +213,19 @@ def _attacker_rows(make: RowMaker, one: _Judged, roc: ResampledRoc, people: Popu
         "n_failed": one.n_failed,
         "flags": one.flags,
     }
-    decided = privacy.decide(one.protected)
-    hits = resampled_mean(people.draw, one.identities, decided == one.labels)
     worse = {"higher_is": "worse", **shared}
     rows = [
-        make.row("accuracy", privacy.accuracy(one.labels, decided), hits, **worse),
         make.row("balanced_accuracy", one.r_adv, one.after, **worse),
-        make.row("auc", privacy.auc(one.labels, one.protected), roc.auc, **shared),
-        make.row("eer", privacy.eer(one.labels, one.protected), roc.eer, **shared),
-        make.row("leak", privacy.attribute_leak(one.labels, one.protected), leak_interval([roc]), **worse),
+        make.row("auc", privacy.auc(one.labels, one.protected), one.roc.auc, **shared),
+        make.row("leak", one.leak, leak_interval([one.roc]), **worse),
     ]
+    if full:
+        decided = privacy.decide(one.protected)
+        hits = resampled_mean(people.draw, one.identities, decided == one.labels)
+        rows.append(make.row("accuracy", privacy.accuracy(one.labels, decided), hits, **worse))
+        rows.append(make.row("eer", privacy.eer(one.labels, one.protected), one.roc.eer, **shared))
+    if not one.reads and not full:
+        return rows
     try:
         value = privacy.reduction(one.r_or, one.r_adv, one.chance)
     except MetricError as error:
@@ -192,37 +234,45 @@ def _attacker_rows(make: RowMaker, one: _Judged, roc: ResampledRoc, people: Popu
     return [*rows, make.row("reduction", value, samples, **shared)]
 
 
-def _pool_rows(
-    make: RowMaker, rocs: Sequence[tuple[_Judged, ResampledRoc, float]], shared: dict[str, Any]
-) -> list[Row]:
-    judged = [one for one, _, _ in rocs]
-    reductions = [privacy.reduction(one.r_or, one.r_adv, one.chance) for one in judged]
-    reduction_samples = np.mean(
-        [resampled_reduction(one.before, one.after, one.chance) for one in judged], axis=0
-    )
-    strongest, roc, leak = max(rocs, key=lambda found: found[2])
-    area = privacy.auc(strongest.labels, strongest.protected)
-    # Only what cannot be chance is called a flip.
-    over = _all_above(reduction_samples, 1) or _all_above(-roc.auc, -0.5)
-    columns = {
-        **shared,
-        "n": max(len(one.labels) for one in judged),
-        "n_failed": max(one.n_failed for one in judged),
-        "flags": OVER_FLIPPED if over else "",
-    }
-    by = f"strongest attacker: {strongest.attacker}"
-    worse = {"higher_is": "worse", **columns}
-    accuracies = np.mean([one.after for one in judged], axis=0)
+def _means(make: RowMaker, able: Sequence[Judged], columns: Mapping[str, Any]) -> list[Row]:
+    """Mean Reduction, folded Reduction and balanced accuracy over the attackers that can read originals."""
+    if not able:
+        return []
+    reductions = [privacy.reduction(one.r_or, one.r_adv, one.chance) for one in able]
+    samples = _reduction_samples(able)
+    accuracies = np.mean([one.after for one in able], axis=0)
     return [
-        make.row("reduction", float(np.mean(reductions)), reduction_samples, **columns),
-        make.row("balanced_accuracy", float(np.mean([j.r_adv for j in judged])), accuracies, **worse),
-        make.row("leak", leak, leak_interval([r for _, r, _ in rocs]), reason=by, **worse),
-        make.row("auc", area, roc.auc, reason=by, **columns),
-        make.row("eer", privacy.eer(strongest.labels, strongest.protected), roc.eer, reason=by, **columns),
+        make.row("reduction", float(np.mean(reductions)), np.mean(samples, axis=0), **columns),
+        make.row(
+            "folded_reduction",
+            float(np.mean([1 - abs(1 - value) for value in reductions])),
+            np.mean(1 - np.abs(1 - samples), axis=0),
+            higher_is="better",
+            **columns,
+        ),
+        make.row(
+            "balanced_accuracy",
+            float(np.mean([one.r_adv for one in able])),
+            accuracies,
+            higher_is="worse",
+            **columns,
+        ),
     ]
 
 
-def _drift_rows(make: RowMaker, one: _Judged, shared: dict[str, Any]) -> list[Row]:
+def _reduction_samples(able: Sequence[Judged]) -> Float:
+    return np.array([resampled_reduction(one.before, one.after, one.chance) for one in able])
+
+
+def _over_flipped(candidates: Sequence[Judged], able: Sequence[Judged]) -> bool:
+    """Whether answers are inverted rather than hidden, beyond chance."""
+    strongest = max(candidates, key=lambda one: one.leak)
+    if _all_above(-strongest.roc.auc, -0.5):
+        return True
+    return bool(able) and _all_above(np.mean(_reduction_samples(able), axis=0), 1)
+
+
+def _drift_rows(make: RowMaker, one: Judged, shared: dict[str, Any]) -> list[Row]:
     """Drift of the attacker's probabilities; its temperature is set on the originals and kept."""
     try:
         temperature = drift.fit_temperature(one.original, one.labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ def quality_rows(
     has no mean."""
     found = []
     for metric, measured in values.items():
-        shared = {
+        shared: dict[str, Any] = {
             "component_kind": "quality",
             "component": recipes[metric],
             "n": len(measured),

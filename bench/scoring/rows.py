@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,9 @@ from bench.errors import MetricError
 from bench.metrics.uncertainty import IdentityDraw, Interval, interval, unit_interval
 from bench.results import UNDEFINED, Row
 
-_RATES = frozenset({"accuracy", "balanced_accuracy", "auc", "eer", "tmr", "fmr"})
+_RATES = frozenset(
+    {"accuracy", "balanced_accuracy", "auc", "eer", "tmr", "fmr", "identification_rate", "tpir"}
+)
 
 
 @dataclass(frozen=True)
@@ -24,18 +26,61 @@ class Population:
     draw: IdentityDraw
 
 
+POOL = "pool"
+"""The component that stands for all unseen ones."""
+
+
+class SampleKey(NamedTuple):
+    """What tells two pooled figures apart; absent is empty."""
+
+    method: str
+    variant: str
+    level: str
+    attribute: str
+    label_source: str
+    threat: str
+    seed: int
+    metric: str
+    component: str
+    condition: str
+    policy: str
+    operating_point: str
+
+
+def sample_key(row: Row) -> SampleKey:
+    """The key of a row."""
+    values = (getattr(row, name) for name in SampleKey._fields)
+    return SampleKey._make("" if value is None else value for value in values)
+
+
+def sample_name(row: Row) -> str:
+    """The key of a row as the name of an array."""
+    return "|".join(str(part) for part in sample_key(row))
+
+
 @dataclass(frozen=True)
 class RowMaker:
-    """Fills in what all rows of a subject share. people: number of test identities behind the resamples."""
+    """Fills in what all rows of a subject share. people: number of test identities behind the resamples.
+
+    resampled: of rows on the whole pool, the figure in each resample (B,), by `sample_name`: what paired
+    differences between methods are made from.
+    """
 
     template: Row
     people: int
+    resampled: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def row(
-        self, metric: str, value: float, samples: ArrayLike | Interval | None = None, **columns: Any
+        self,
+        metric: str,
+        value: float,
+        samples: ArrayLike | Interval | None = None,
+        *,
+        draws: ArrayLike | None = None,
+        **columns: Any,
     ) -> Row:
         """A measured value. samples: the figure in each resample (B,), or its interval, or None for no
-        interval."""
+        interval. draws: the resamples where `samples` is an interval."""
         low = high = None
         reason = columns.pop("reason", None)
         if samples is not None:
@@ -45,7 +90,7 @@ class RowMaker:
             except MetricError as error:
                 reason = f"no interval: {error}"
         columns["flags"] = " ".join(f for f in (self.template.flags, columns.get("flags", "")) if f)
-        return replace(
+        row = replace(
             self.template,
             metric=metric,
             value=float(value),
@@ -54,6 +99,10 @@ class RowMaker:
             reason=reason,
             **columns,
         )
+        drawn = samples if draws is None and not isinstance(samples, Interval) else draws
+        if row.component == POOL and drawn is not None:
+            self.resampled[sample_name(row)] = np.asarray(drawn, dtype=np.float64)
+        return row
 
     def _interval(self, metric: str, value: float, samples: ArrayLike | Interval) -> Interval:
         if isinstance(samples, Interval):

@@ -6,30 +6,37 @@ A bound: whoever protects the face would have to know the attacker and the true 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.cells import Job
+from bench.components.attacker import Scores
 from bench.stages.faces import faces_of
+from bench.stages.scores import packed, unpacked
 from bench.store import Artefact
 
-VERSION = 1
+VERSION = 2
 
 
 def run(job: Job) -> Artefact:
-    """params: attribute. inputs: faces, member:<name> (attack cells of one attacker).
+    """params: attribute. inputs: faces, member:<name> (attack cells of the same attackers).
 
-    scores:<attribute>: float32 (N, K) of the member with the smallest margin of the true class over the best
-    other one (FlowSAN, eq. 8, for two classes); NaN where the label is unknown or no member has a score.
+    scores:<attacker>:<attribute>: float32 (N, K) of the member with the smallest margin of the true class
+    over the best other one (FlowSAN, eq. 8, for two classes); NaN where the label is unknown or no member has
+    a score.
     """
-    name = f"scores:{job.params['attribute']}"
-    members = [
-        found.arrays[name]
-        for role in sorted(job.cell.inputs)
-        if role.startswith("member:") and name in (found := job.artefact(role)).arrays
-    ]
-    if not members:
-        return Artefact({}, {"members": 0})
-    scores = np.stack(members)
-    labels = faces_of(job, "faces").labels[job.params["attribute"]]
+    attribute = job.params["attribute"]
+    members = [unpacked(job.artefact(r)) for r in sorted(job.cell.inputs) if r.startswith("member:")]
+    labels = faces_of(job, "faces").labels[attribute]
+    table: dict[str, Scores] = {}
+    for attacker in members[0]:
+        found = [m[attacker][attribute] for m in members if attribute in m.get(attacker, {})]
+        if found:
+            table[attacker] = {attribute: _worst_read(np.stack(found), labels)}
+    return packed(table, {}, members=len(members))
+
+
+def _worst_read(scores: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of scores (members, N, K) those with the smallest margin of the true class, (N, K)."""
     known = np.isfinite(labels) & np.isfinite(scores).all(2).any(0)
     truth = np.where(known, labels, 0).astype(np.int64)
     rows = np.arange(len(labels))
@@ -37,6 +44,6 @@ def run(job: Job) -> Artefact:
     others[:, rows, truth] = -np.inf
     margin = scores[:, rows, truth] - others.max(2)
     best = np.where(np.isfinite(margin), margin, np.inf).argmin(0)
-    chosen = scores[best, rows]
+    chosen: NDArray[np.float32] = scores[best, rows]
     chosen[~known] = np.nan
-    return Artefact({name: chosen}, {"members": len(members)})
+    return chosen

@@ -9,37 +9,44 @@ import numpy as np
 
 from bench.cells import Job
 from bench.errors import MetricError
+from bench.ladder import AWARE, STATIC
 from bench.metrics.uncertainty import identity_weights
-from bench.results import Row
+from bench.results import ORIGINAL, Row
+from bench.scoring.ladder import ladder_rows
 from bench.scoring.matching import Matched, matching_rows
-from bench.scoring.privacy import Reading, kept_rows, obfuscated_rows
+from bench.scoring.privacy import Reading, kept_rows
 from bench.scoring.quality import quality_rows
-from bench.scoring.rows import Population, RowMaker
+from bench.scoring.rows import POOL, Population, RowMaker
 from bench.stages.faces import attributes_of, faces_of
+from bench.stages.scores import Table, unpacked
 from bench.store import Artefact
 
-VERSION = 1
+VERSION = 2
+UNCHANGED, NOT_REPEATABLE, MANY_FAILURES = "unchanged", "not_repeatable", "many_failures"
+_MANY = 0.05
 
 
 def run(job: Job) -> Artefact:
-    """params: what the subject is, what was set on it, resamples, seed. inputs: faces, images, and, as far
-    as they
-    succeeded, attack:<attacker>, match:<matcher>, quality, and the same of the originals as original:<role>.
+    """params: what the subject is, what was set on it, resamples, seed (of the training) and draw_seed.
+    inputs: faces, images, and, as far as they succeeded, attack:<reader>, the rungs of the ladder by name,
+    match:<matcher>, quality, and the same of the originals as original:<role>.
 
-    facts: rows. arrays: `curve:<matcher>:<condition>` (2, points), FMR and TMR.
+    facts: rows. arrays: `curve:<matcher>:<condition>` (2, points), FMR and TMR; `cmc:<matcher>:<condition>`
+    (2, ranks), rank and rate; `samples:<row>` (B,), each pooled figure in every resample, see `sample_name`.
     """
     p = job.params
     faces = faces_of(job, "faces")
-    draw = identity_weights(faces.identities, p["resamples"], p["seed"])
+    draw = identity_weights(faces.identities, p["resamples"], p["draw_seed"])
     people = Population(faces.identities, draw)
     make = RowMaker(_template(job), len(draw.identities))
     rows = _privacy(job, make, people) + _matching(job, make) + _quality(job, make, people)
-    arrays = {}
+    arrays = {f"samples:{name}": values for name, values in make.resampled.items()}
     for name in p["matchers"]:
         if (role := f"match:{name}") in job.cell.inputs:
             for key, points in job.artefact(role).arrays.items():
-                if key.startswith("curve:"):
-                    arrays[f"curve:{name}:{key.removeprefix('curve:')}"] = points
+                kind, _, condition = key.partition(":")
+                if kind in ("curve", "cmc"):
+                    arrays[f"{kind}:{name}:{condition}"] = points
     return Artefact(arrays, {"rows": [asdict(row) for row in rows]})
 
 
@@ -54,8 +61,7 @@ def _template(job: Job) -> Row:
         value=None,
         label_source=p["label_source"],
         level=p["level"],
-        threat=p["threat"],
-        flags=p["flags"],
+        flags=" ".join([*p["flags"].split(), *_warnings(job)]),
         seed=p["seed"],
         cell=job.cell.key,
         n_failed=_failed(job),
@@ -67,36 +73,84 @@ def _failed(job: Job) -> int | None:
     return int(job.artefact("images").arrays["failed"].sum()) if "images" in job.cell.inputs else None
 
 
+def _warnings(job: Job) -> list[str]:
+    """What makes the whole output doubtful. The originals are unchanged by definition."""
+    if "images" not in job.cell.inputs or job.params["method"] == ORIGINAL:
+        return []
+    facts = job.artefact("images").facts
+    made = facts["images"] - facts["failed"]
+    found = {
+        UNCHANGED: 2 * facts["unchanged"] > made > 0,
+        NOT_REPEATABLE: not facts["repeatable"],
+        MANY_FAILURES: facts["failed"] > _MANY * facts["images"],
+    }
+    return [flag for flag, raised in found.items() if raised]
+
+
 def _privacy(job: Job, make: RowMaker, people: Population) -> list[Row]:
     p = job.params
     faces = faces_of(job, "faces")
+    static = _static(job, "")
+    rungs = {STATIC: static} | {
+        rung: unpacked(job.artefact(rung)) for rung in p["rungs"] if rung in job.cell.inputs
+    }
     rows: list[Row] = []
     for attribute in attributes_of(p["attributes"]):
         role = "obfuscated" if attribute.name in p["obfuscates"] else "kept"
         if role == "kept" and attribute.name not in p["kept"]:
             continue  # another name for something this variant hides: neither hidden nor kept
-        readings = _readings(job, attribute.name)
-        template = replace(make.template, attribute=attribute.name, role=role, component_kind="attacker")
+        # What should survive is asked of static attackers; where they cannot read, of those that relearn.
+        threat = STATIC if static else AWARE
+        template = replace(
+            make.template, attribute=attribute.name, role=role, component_kind="attacker", threat=threat
+        )
         here = replace(make, template=template)
-        rule = obfuscated_rows if role == "obfuscated" else kept_rows
+        labels = faces.labels[attribute.name]
+        if role == "obfuscated":
+            rows += _lost(job, here, p["rungs"])
+            readings = {rung: _readings(job, rung, table, attribute.name) for rung, table in rungs.items()}
+            rows += ladder_rows(here, attribute, labels, readings, people)
+            continue
+        asked = rungs.get(threat, {})
         try:
-            rows += rule(here, attribute, faces.labels[attribute.name], readings, people)
+            rows += kept_rows(here, attribute, labels, _readings(job, threat, asked, attribute.name), people)
         except MetricError as error:
-            metric = "leak" if role == "obfuscated" else "cac"
-            rows.append(here.undefined(metric, str(error), component="pool"))
+            rows.append(here.undefined("cac", str(error), component=POOL))
     return rows
 
 
-def _readings(job: Job, attribute: str) -> list[Reading]:
-    found = []
-    for attacker in job.params["attackers"]:
-        role = f"attack:{attacker}"
-        if role in job.cell.inputs and f"original:{role}" in job.cell.inputs:
-            protected = job.artefact(role).arrays.get(f"scores:{attribute}")
-            original = job.artefact(f"original:{role}").arrays.get(f"scores:{attribute}")
-            if protected is not None and original is not None:
-                found.append(Reading(attacker, protected, original))
-    return found
+def _lost(job: Job, make: RowMaker, rungs: list[str]) -> list[Row]:
+    """A row for each attacker that could not learn or answer on a rung."""
+    rows = []
+    for role in job.cell.inputs:
+        rung = STATIC if role.startswith("attack:") else role
+        if rung in rungs:
+            for attacker, why in job.artefact(role).facts["lost"].items():
+                here = replace(make, template=replace(make.template, threat=rung))
+                rows.append(here.undefined("leak", why, component=attacker))
+    return rows
+
+
+def _static(job: Job, prefix: str) -> Table:
+    """What the static attackers said, of the subject or (prefix `original:`) of the originals."""
+    table: Table = {}
+    for role in job.cell.inputs:
+        if role.startswith(f"{prefix}attack:"):
+            table |= unpacked(job.artefact(role))
+    return table
+
+
+def _readings(job: Job, rung: str, table: Table, attribute: str) -> list[Reading]:
+    """What each attacker says of the protected faces, beside what it says of the originals: the static one of
+    its name, or the same rung's where there is none."""
+    theirs = _static(job, "original:")
+    if (role := f"original:{rung}") in job.cell.inputs:
+        theirs = unpacked(job.artefact(role)) | theirs
+    return [
+        Reading(attacker, scores[attribute], theirs[attacker][attribute])
+        for attacker, scores in sorted(table.items())
+        if attribute in scores and attribute in theirs.get(attacker, {})
+    ]
 
 
 def _matching(job: Job, make: RowMaker) -> list[Row]:

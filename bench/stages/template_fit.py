@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.cells import Job
 from bench.components.embedding_method import EmbeddingMethod, Templates
+from bench.faces import Faces
 from bench.stages.faces import faces_of
 from bench.stages.fit import new_method
 from bench.store import Artefact
@@ -25,8 +27,11 @@ def run(job: Job) -> Artefact:
 
 def templates_of(job: Job, faces_role: str, vectors_role: str) -> Templates:
     """The embeddings of `vectors_role` with what is known of the faces of `faces_role`; NaN rows stay."""
-    faces = faces_of(job, faces_role)
-    vectors = job.artefact(vectors_role).arrays["vectors"]
+    return as_templates(faces_of(job, faces_role), job.artefact(vectors_role).arrays["vectors"])
+
+
+def as_templates(faces: Faces, vectors: NDArray[np.float32]) -> Templates:
+    """Embeddings of faces, with what is known of these."""
     return Templates(vectors, faces.identities, faces.keys, faces.labels, faces.attributes)
 
 

@@ -13,6 +13,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from bench.metrics.identification import search_gallery
 from bench.metrics.pairs import score_tiles
 from bench.metrics.uncertainty import identity_weights, resampled_roc
 from bench.metrics.verification import compare, pairs_within
@@ -62,6 +63,11 @@ def with_intervals(vectors, ids):
     return rates.auc(), rates.eer(), rates.tmr_at_fmr(0.001)
 
 
+def searches(vectors, ids):
+    found = search_gallery(pairs_within(vectors, ids))
+    return found.cmc()[0], found.at_fpir(0.01).tpir
+
+
 def cpu_seconds(work, *arguments):
     start = time.process_time()
     result = work(*arguments)
@@ -70,7 +76,13 @@ def cpu_seconds(work, *arguments):
 
 def test_all_pairs_beside_sklearn_and_the_product_alone(benchmark, embedded, capsys):
     engine(*embedded)  # compiles or loads the kernels
-    works = {"engine": engine, "product": product_alone, "with intervals": with_intervals}
+    searches(*embedded)
+    works = {
+        "engine": engine,
+        "product": product_alone,
+        "with intervals": with_intervals,
+        "searches": searches,
+    }
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(ROUNDS):
         for name, work in works.items():
@@ -82,6 +94,7 @@ def test_all_pairs_beside_sklearn_and_the_product_alone(benchmark, embedded, cap
         "roc_curve / engine": middle["roc_curve"] / middle["engine"],
         "engine / product": middle["engine"] / middle["product"],
         "with intervals / engine": middle["with intervals"] / middle["engine"],
+        "searches / product": middle["searches"] / middle["product"],
     }
     benchmark.extra_info.update(faces=FACES, **middle, **ratios)
     with capsys.disabled():

@@ -87,7 +87,7 @@ def make_rows(
             None,
             attribute="gender",
             role="obfuscated",
-            threat="static",
+            threat="worst",
             status="failed",
             reason="training diverged at step 1200; lower `rate`",
         )
@@ -140,6 +140,8 @@ def _attacker_rows(base: Row, hides: float, pool: tuple[str, ...], rng: np.rando
         flags = "over_flipped" if pooled["reduction"] > 1.02 else ""
         for metric, value in pooled.items():
             yield _value(base, metric, value, component="pool", spread=0.03, flags=flags)
+        worst_of_all = replace(base, threat="worst", reason="strongest attacker: svm@se_resnet, aware")
+        yield _value(worst_of_all, "leak", pooled["leak"], component="pool", spread=0.03)
     if base.role == "kept":
         yield _value(base, "cac", 0.97 - pooled["balanced_accuracy"], component="pool", spread=0.01)
 

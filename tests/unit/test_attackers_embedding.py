@@ -263,3 +263,43 @@ def test_a_rare_class_is_found(kind: type[Attacker]) -> None:
     named = attacker.scores(probes, Context())["gender"].argmax(axis=1)
     assert named[wanted == 1].mean() > 0.5
     assert named[wanted == 0].mean() < 0.35
+
+
+# -- embeddings that a method left nothing in ------------------------------------------------------
+
+
+def flat(what: str, count: int) -> NDArray[np.float32]:
+    if what == "zeros":
+        return np.zeros((count, 10), np.float32)
+    same = np.repeat(TRAIN[:1], count, axis=0)
+    rounding = np.random.default_rng(0).uniform(-1, 1, same.shape).astype(np.float32)
+    return same if what == "equal" else same + 1e-7 * rounding
+
+
+@everyone
+@pytest.mark.parametrize("what", ["equal", "rounding", "zeros"])
+@pytest.mark.filterwarnings("error")
+def test_equal_embeddings_get_equal_scores(kind: type[Attacker], what: str) -> None:
+    attacker = kind(**FAST[kind])
+    attacker.fit(flat(what, 400), TRAIN_LABELS, (GENDER, RACE), Context(seed=3))
+    twin = kind(**FAST[kind])
+    twin.restore(attacker.state())
+    for one in (attacker, twin):
+        scores = one.scores(flat(what, 300), Context())
+        for name, classes in (("gender", 2), ("race", 3)):
+            assert scores[name].shape == (300, classes)
+            np.testing.assert_array_equal(scores[name], scores[name][:1].repeat(300, axis=0))
+        # and whatever else it is shown, it has nothing to say about it
+        told = one.scores(TEST, Context())["gender"]
+        assert np.unique(told[:, 1] - told[:, 0]).size == 1
+
+
+@everyone
+@pytest.mark.filterwarnings("error")
+def test_some_equal_embeddings_are_no_obstacle(kind: type[Attacker]) -> None:
+    vectors = TRAIN.copy()
+    vectors[:200] = TRAIN[0]
+    attacker = kind(**FAST[kind])
+    attacker.fit(vectors, TRAIN_LABELS, (GENDER, RACE), Context(seed=3))
+    scores = attacker.scores(TEST, Context())
+    assert accuracy(scores["race"], TEST_LABELS["race"]) > 0.6

@@ -11,6 +11,7 @@ import torch
 from bench.api import ContractError, EmbeddingMethod, InputError, Request, Templates, UsageError, Variant
 from bench.components.base import Context
 from bench.config import load_config
+from bench.ladder import RUNGS
 from bench.faces import GENDER
 from bench.plan import build
 from bench.report.tables import leaderboard
@@ -114,29 +115,28 @@ def planned(*methods: str, **options: object):
 
 @pytest.mark.usefixtures("no_weights")
 def test_templates_are_changed_matched_and_read_but_never_drawn() -> None:
-    plan = planned("template_constant")
+    plan = planned("template_constant", threats=("static",))
     subject = next(s for s in plan.subjects if s.method == "template_constant")
     assert (subject.level, subject.protect) == ("template", "")
     titles = [c.title for c in plan.cells.values() if "template_constant" in c.title]
     assert sorted(titles) == [
-        "protect template_constant",
+        "protect template_constant on se_resnet",
         "score template_constant",
-        "template_constant attack svm@se_resnet",
+        "template_constant attack se_resnet",
         "template_constant match se_resnet",
     ]
     score = plan.cells[subject.score]
-    assert score.params["threat"] == "static"
     assert "images" not in score.inputs
+    assert "attack:images" not in score.tolerated
 
 
 @pytest.mark.usefixtures("no_weights")
 def test_a_new_space_is_read_by_attackers_who_learned_it_on_other_people() -> None:
     plan = planned("pfrnet:gender")
     subject = next(s for s in plan.subjects if s.method == "pfrnet")
-    assert plan.cells[subject.score].params["threat"] == "aware"
-    attack = next(c for c in plan.cells.values() if c.title == "pfrnet:gender attack svm@se_resnet")
-    learned = plan.cells[attack.inputs["fit"]]
-    protected = plan.cells[learned.inputs["embeddings"]]
+    assert {"aware", "recovery", "score"} == set(plan.cells[subject.score].tolerated) & {*RUNGS}
+    aware = plan.cells[plan.cells[subject.score].tolerated["aware"]]
+    protected = plan.cells[aware.inputs["known:se_resnet"]]
     assert protected.stage == "template_protect"
     assert plan.cells[protected.inputs["faces"]].params["pool"] == "attack"
     match = next(c for c in plan.cells.values() if c.title == "pfrnet:gender match se_resnet")
@@ -156,6 +156,7 @@ def test_template_lines_show_protected_against_protected() -> None:
     )  # fmt: skip
     rows = [
         base,
+        replace(base, threat="worst"),
         replace(matched, condition="original-protected", value=0.6),
         replace(matched, condition="protected-protected", value=0.7),
     ]

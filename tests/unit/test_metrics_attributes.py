@@ -102,3 +102,58 @@ def test_input_that_does_not_fit_is_named():
         attributes.drift_mse([[0.5, 0.5]], [[0.5, 0.25, 0.25]])
     with pytest.raises(InputError, match="2 labels up to 2"):
         attributes.brier([0, 2], np.eye(2))
+
+
+@PROPERTY
+@given(st.integers(0, 10_000), st.integers(2, 5))
+def test_order_of_samples_and_classes_changes_nothing(seed, n_classes):
+    rng = np.random.default_rng(seed)
+    before, after = rng.dirichlet(np.ones(n_classes), (2, 25))
+    labels = rng.integers(0, n_classes, 25)
+    rows, classes = rng.permutation(25), rng.permutation(n_classes)
+    moved = [p[rows][:, classes] for p in (before, after)]
+    renamed = np.argsort(classes)[labels[rows]]
+    for metric in (attributes.drift_mse, attributes.drift_cross_entropy):
+        assert metric(*moved) == pytest.approx(metric(before, after), abs=1e-12)
+    for metric in (attributes.brier, attributes.log_loss):
+        assert metric(renamed, moved[0]) == pytest.approx(metric(labels, before), abs=1e-12)
+    assert attributes.drift_mse(after, before) == pytest.approx(attributes.drift_mse(before, after))
+
+
+@PROPERTY
+@given(st.integers(0, 10_000))
+def test_slow_code_gives_the_same(seed):
+    rng = np.random.default_rng(seed)
+    before, after = rng.dirichlet(np.ones(3), (2, 12))
+    labels = rng.integers(0, 3, 12)
+    squares, crossed, losses, distances = [], [], [], []
+    for i in range(12):
+        crossed.append(-sum(before[i, c] * np.log(after[i, c]) for c in range(3)))
+        losses.append(-np.log(before[i, labels[i]]))
+        for c in range(3):
+            squares.append((before[i, c] - after[i, c]) ** 2)
+            distances.append((before[i, c] - (labels[i] == c)) ** 2)
+    assert attributes.drift_mse(before, after) == pytest.approx(np.mean(squares), abs=1e-12)
+    assert attributes.drift_cross_entropy(before, after) == pytest.approx(np.mean(crossed), abs=1e-5)
+    assert attributes.log_loss(labels, before) == pytest.approx(np.mean(losses), abs=1e-5)
+    assert attributes.brier(labels, before) == pytest.approx(np.mean(distances), abs=1e-12)
+
+
+def test_one_class_and_constant_answers_have_their_plain_values():
+    same = np.full((6, 2), 0.5)
+    assert attributes.log_loss(np.ones(6, int), same) == pytest.approx(np.log(2))
+    assert attributes.brier(np.ones(6, int), same) == 0.25
+    assert attributes.drift_cross_entropy(same, same) == pytest.approx(np.log(2))
+
+
+def test_an_inverted_answer_drifts_most():
+    sure = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert attributes.drift_mse(sure, sure[::-1]) == 1
+    assert attributes.drift_mse(sure, np.full((2, 2), 0.5)) == 0.25
+
+
+def test_a_temperature_needs_finite_scores():
+    with pytest.raises(InputError, match="finite"):
+        attributes.fit_temperature([[0.0, np.nan], [1.0, 0.0]], [0, 1])
+    with pytest.raises(InputError, match="finite"):
+        attributes.probabilities([[0.0, np.inf]], 1.0)

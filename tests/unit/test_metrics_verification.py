@@ -1,6 +1,9 @@
 """The verification engine against plain loops and sklearn; ties, failures, refusals, memory."""
 
 import tracemalloc
+from dataclasses import fields
+from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,10 +13,12 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from bench.errors import InputError, MetricError
 from bench.metrics import pairs as engine
+from bench.metrics import pairs_torch
 from bench.metrics.verification import (
     CURVE_FMR,
     compare,
     compare_scores,
+    det_points,
     pairs_between,
     pairs_listed,
     pairs_within,
@@ -187,6 +192,114 @@ def test_at_most_rule_equals_a_search_over_all_thresholds(seed):
     assert point.threshold <= best
 
 
+def slow_figures(mated, non_mated):
+    """AUC pair by pair; EER by walking the ROC polyline with exact fractions."""
+    wins = [Fraction(int(np.sign(m - n)) + 1, 2) for m in mated for n in non_mated]
+    points = [
+        (Fraction(int((non_mated >= t).sum()), len(non_mated)), Fraction(int((mated < t).sum()), len(mated)))
+        for t in [*np.unique(np.concatenate([mated, non_mated])), 2]
+    ]
+    for (fmr, fnmr), (next_fmr, next_fnmr) in pairwise(points):
+        if next_fmr <= next_fnmr:
+            share = (fmr - fnmr) / ((fmr - fnmr) - (next_fmr - next_fnmr))
+            return float(sum(wins) / len(wins)), float(fnmr + share * (next_fnmr - fnmr))
+    raise AssertionError("the rates never meet")
+
+
+@st.composite
+def scored_pairs(draw):
+    """Mated and non-mated scores on a coarse grid: ties are common."""
+    lists = [draw(st.lists(st.integers(-8, 8), min_size=1, max_size=20)) for _ in range(2)]
+    return tuple(np.array(scores) / 16 for scores in lists)
+
+
+@PROPERTY
+@given(scored_pairs())
+def test_auc_and_eer_are_those_of_slow_exact_code_and_of_sklearn(scores):
+    mated, non_mated = scores
+    comparison = compare_scores(mated, non_mated)
+    found = comparison.auc(), comparison.eer()
+    assert found == pytest.approx(slow_figures(mated, non_mated), abs=1e-12)
+    truth = np.repeat([1, 0], [len(mated), len(non_mated)])
+    assert found[0] == pytest.approx(roc_auc_score(truth, np.concatenate(scores)), abs=1e-12)
+
+
+@PROPERTY
+@given(scored_pairs())
+def test_inverted_scores_and_swapped_kinds_mirror_the_figures(scores):
+    mated, non_mated = scores
+    found = compare_scores(mated, non_mated)
+    inverted, swapped = compare_scores(-mated, -non_mated), compare_scores(non_mated, mated)
+    assert (1 - inverted.auc(), 1 - inverted.eer()) == pytest.approx((found.auc(), found.eer()))
+    assert (1 - swapped.auc(), 1 - swapped.eer()) == pytest.approx((found.auc(), found.eer()))
+
+
+@PROPERTY
+@given(scored_pairs())
+def test_an_increasing_map_of_the_scores_changes_thresholds_only(scores):
+    mated, non_mated = scores
+    one, other = (compare_scores(m(mated), m(non_mated)) for m in (lambda s: s, lambda s: s / 2 + 0.25))
+    assert (other.auc(), other.eer()) == (one.auc(), one.eer())
+    for found, expected in zip(other.roc()[:2], one.roc()[:2], strict=True):
+        assert found.tolist() == expected.tolist()
+    assert np.array_equal(other.roc()[2][1:], one.roc()[2][1:] / 2 + np.float32(0.25))
+
+
+def test_det_points_of_normal_scores_lie_on_a_straight_line():
+    rng = np.random.default_rng(0)
+    mated, non_mated = np.clip(rng.standard_normal((2, 200_000)) / 10, -1, 1)
+    fmr, fnmr = det_points(compare_scores(np.clip(mated + 0.2, -1, 1), non_mated).curve())
+    # At threshold t the deviates are -t and t - 2: with two deviations between the means they add up to -2.
+    inner = (np.abs(fmr) < 2.5) & (np.abs(fnmr) < 2.5)
+    assert inner.sum() > 30
+    np.testing.assert_allclose((fmr + fnmr)[inner], -2, atol=0.05)
+    assert (np.diff(fmr) >= 0).all()
+    assert (np.diff(fnmr) <= 0).all()
+
+
+def test_det_points_leave_out_rates_without_a_deviate():
+    curve = compare_scores([0.9, 0.1], np.linspace(-0.5, 0.5, 100)).curve()
+    fmr, fnmr = det_points(curve)
+    assert np.isfinite(fmr).all()
+    assert np.isfinite(fnmr).all()
+    assert set(np.round(fnmr, 12)) == {0}  # a miss rate of one half wherever the FMR is neither 0 nor 1
+    perfect = compare_scores([0.9], np.zeros(100)).curve()
+    assert det_points(perfect)[0].size == 0
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_torch_counts_what_the_kernel_counts(within, monkeypatch):
+    monkeypatch.setattr(pairs_torch, "TILE_ROWS", 13)
+    monkeypatch.setattr(pairs_torch, "TILE_COLUMNS", 37)
+    rng = np.random.default_rng(3)
+    # Entries of +-1 in 16 dimensions: cosines are exact in any order of summation.
+    vectors, others = rng.choice(np.array([-1, 1], np.float32), (2, 90, 16))
+    vectors[[4, 60]], others[[4, 7]] = np.nan, 0
+    ids = rng.integers(0, 12, 90)
+    pairs = pairs_within(vectors, ids) if within else pairs_between(vectors, others, ids)
+    kernel, torch = compare(pairs), compare(pairs, device="cpu:0")
+    for field in fields(kernel):
+        np.testing.assert_array_equal(getattr(kernel, field.name), getattr(torch, field.name))
+
+
+def test_torch_figures_agree_on_any_embeddings_and_without_tf32():
+    import torch
+
+    vectors, ids = faces(n_identities=60, photos=6, dimensions=128, noise=1.4)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        for pairs in (pairs_within(vectors, ids), pairs_between(vectors, vectors[:, ::-1].copy(), ids)):
+            kernel, found = compare(pairs), compare(pairs, device="cpu:0")
+            assert (found.n_mated, found.n_non_mated) == (kernel.n_mated, kernel.n_non_mated)
+            assert found.auc() == pytest.approx(kernel.auc(), abs=1e-7)
+            assert found.eer() == pytest.approx(kernel.eer(), abs=1e-4)
+            assert found.at_fmr(0.01).tmr == pytest.approx(kernel.at_fmr(0.01).tmr, abs=2e-3)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def test_one_face_for_all_gives_chance_wherever_it_stands():
     ids = np.random.default_rng(0).permutation(np.repeat(np.arange(150), 8))
     face = np.random.default_rng(1).standard_normal(512).astype(np.float32)
@@ -276,6 +389,14 @@ def test_a_list_of_pairs_counts_what_it_names():
     assert found.n_mated + found.n_non_mated == 2
     assert found.n_mated_failed + found.n_non_mated_failed == 1
     assert found.n_failed_probe == 1
+
+
+def test_a_list_remembers_where_its_comparisons_stood():
+    vectors, ids = faces()
+    vectors[5] = np.nan
+    found = pairs_listed(vectors, vectors, [[0, 1], [5, 2], [3, 4], [2, 5], [6, 7]], ids)
+    assert found.places.tolist() == [0, 2, 4]
+    assert len(found.cells) == 3
 
 
 @PROPERTY

@@ -1,10 +1,13 @@
 """Verification intervals: counts by identity against plain loops, the linear weights, and coverage."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
 from bench.errors import InputError, MetricError
 from bench.metrics import pairs as engine
+from bench.metrics import pairs_torch
 from bench.metrics.pairs import AllPairs, ListedPairs
 from bench.metrics.uncertainty import IdentityDraw, identity_weights, unit_interval
 from bench.metrics.verification import compare, pairs_between, pairs_listed, pairs_within
@@ -65,6 +68,21 @@ def test_counts_by_identity_are_those_of_a_plain_loop(kind, monkeypatch):
     assert np.array_equal(counts.mated, mated)
     assert np.array_equal(counts.non_mated, non_mated)
     assert engine.to_cells(0.125) in counts.cells
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_torch_counts_by_identity_what_the_kernel_counts(within, monkeypatch):
+    monkeypatch.setattr(pairs_torch, "TILE_ROWS", 7)
+    monkeypatch.setattr(pairs_torch, "TILE_COLUMNS", 11)
+    rng = np.random.default_rng(0)
+    vectors, other = rng.choice(np.array([-1, 1], np.float32), (2, 40, 16))
+    ids = rng.integers(0, 8, 40) * 5
+    pairs = pairs_within(vectors, ids) if within else pairs_between(vectors, other, ids)
+    comparison = compare(pairs)
+    kernel = identity_counts(pairs, comparison, points=64)
+    torch = identity_counts(pairs, comparison, points=64, device="cpu:0")
+    for field in fields(kernel):
+        np.testing.assert_array_equal(getattr(kernel, field.name), getattr(torch, field.name))
 
 
 def test_every_identity_once_gives_the_exact_figures():

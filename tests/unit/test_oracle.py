@@ -16,7 +16,7 @@ def job(labels, members):
     labels = np.asarray(labels, np.float32)
     faces = SimpleNamespace(labels={"gender": labels})
     artefacts = {
-        f"member:{k}": SimpleNamespace(arrays={"scores:gender": np.asarray(v, np.float32)})
+        f"member:{k}": SimpleNamespace(arrays={"scores:svm@a:gender": np.asarray(v, np.float32)})
         for k, v in members.items()
     }
     return SimpleNamespace(
@@ -36,7 +36,7 @@ def test_each_face_gets_the_member_in_which_its_true_class_scores_lowest():
     first = [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]
     second = [[0.4, 0.6], [0.1, 0.9], [0.9, 0.1]]
     found = oracle.run(job([0, 1, 0], {"a": first, "b": second}))
-    np.testing.assert_allclose(found.arrays["scores:gender"], [[0.4, 0.6], [0.2, 0.8], [0.5, 0.5]], atol=1e-6)
+    np.testing.assert_allclose(found.arrays["scores:svm@a:gender"], [[0.4, 0.6], [0.2, 0.8], [0.5, 0.5]], atol=1e-6)
 
 
 def test_the_bound_is_no_better_for_the_attacker_than_any_member():
@@ -46,20 +46,23 @@ def test_the_bound_is_no_better_for_the_attacker_than_any_member():
     for i in range(4):
         male = labels + rng.normal(0, 1.5, 200)
         members[str(i)] = np.stack([-male, male], 1)
-    found = oracle.run(job(labels, members)).arrays["scores:gender"]
+    found = oracle.run(job(labels, members)).arrays["scores:svm@a:gender"]
     assert privacy.auc(labels, found) <= min(privacy.auc(labels, s) for s in members.values())
 
 
 def test_unknown_labels_and_failed_faces_have_no_score():
     nothing = [np.nan, np.nan]
     found = oracle.run(job([np.nan, 1, 1], {"a": [[1, 0], nothing, [1, 0]], "b": [[1, 0], nothing, nothing]}))
-    scores = found.arrays["scores:gender"]
+    scores = found.arrays["scores:svm@a:gender"]
     assert np.isnan(scores[:2]).all()
     assert scores[2].tolist() == [1, 0]
 
 
 def test_an_attacker_that_cannot_read_the_attribute_leaves_nothing():
-    assert oracle.run(job([0, 1], {})).arrays == {}
+    job_of_one = job([0, 1], {"a": [[1, 0], [0, 1]]})
+    job_of_one.params["attribute"] = "race"
+    job_of_one.faces.labels["race"] = np.zeros(2, np.float32)
+    assert oracle.run(job_of_one).arrays == {}
 
 
 @pytest.mark.usefixtures("no_weights")

@@ -8,12 +8,16 @@ import pytest
 from bench.config import load_config
 from bench.errors import UsageError
 from bench.faces import POOLS
+from bench.ladder import ADAPTIVE
 from bench.plan import build
 
 
 @pytest.fixture(autouse=True)
 def _no_weights(monkeypatch):
     monkeypatch.delenv("BENCH_WEIGHTS", raising=False)
+
+
+RUNG_STAGES = {"folded", "aware", "pooled_fit", "pooled", "recovery", "neighbours", "generator"}
 
 
 def plan(**options):
@@ -58,7 +62,7 @@ def test_variants_by_name_by_default_and_all():
 def test_a_new_attacker_adds_cells_and_keeps_the_others():
     few, more = plan(methods=("blur",)), plan(methods=("blur",), attackers=("svm", "knn"))
     stages = {c.stage for k, c in more.cells.items() if k not in few.cells}
-    assert stages == {"attacker_fit", "attack", "score"}
+    assert stages == {"attacker_fit", "attack", "score", *RUNG_STAGES - {"neighbours"}}
 
 
 def test_a_pretrained_component_without_its_file_is_missing_with_the_remedy():
@@ -85,10 +89,57 @@ def test_methods_learn_where_attackers_and_tests_never_look():
         read = {pools[k] for k in cell.inputs.values() if k in pools}
         if cell.stage in ("fit", "auxiliary"):
             assert read == {"develop", "validation"}, cell.title
-        elif cell.stage in ("matcher_fit", "attacker_fit"):
+        elif cell.stage in ("matcher_fit", "attacker_fit", "pooled_fit"):
             assert read == {"attack"}, cell.title
-        elif cell.stage in ("protect", "match", "score", "attack", "quality"):
+        elif cell.stage == "protect":
+            assert read in ({"test"}, {"attack"}), cell.title
+        elif cell.stage in ("match", "score", "attack", "quality", "pooled"):
             assert read <= {"test"}, cell.title
+        elif cell.stage in RUNG_STAGES:
+            assert pools[cell.inputs["known"]] == "attack", cell.title
+            assert pools[cell.inputs["faces"]] == "test", cell.title
+
+
+def test_every_rung_is_climbed_and_static_alone_on_request():
+    everything = plan(methods=("blur", "san:op"))
+    assert RUNG_STAGES <= {c.stage for c in everything.cells.values()}
+    scores = [everything.cells[s.score] for s in everything.subjects]
+    assert all(set(ADAPTIVE) <= set(c.tolerated) for c in scores)
+    static = plan(methods=("blur", "san:op"), threats=("static",))
+    assert not RUNG_STAGES & {c.stage for c in static.cells.values()}
+    one = plan(methods=("blur",), threats=("aware",))
+    assert RUNG_STAGES & {c.stage for c in one.cells.values()} == {"aware"}
+
+
+def test_every_method_meets_the_same_attackers_on_as_many_faces():
+    planned = plan(methods=("blur", "san:op", "grey"), attackers=("svm", "knn"))
+    for stage in RUNG_STAGES:
+        found = [c for c in planned.cells.values() if c.stage == stage]
+        assert len({str(c.params["units"]) for c in found}) == 1
+        assert len({c.inputs["known"] for c in found if "known" in c.inputs}) <= 1
+
+
+def test_seeds_and_label_sources_are_axes():
+    once = plan(methods=("blur", "san:op"))
+    seeds = plan(methods=("blur", "san:op"), seeds=2)
+    assert [(s.name, s.seed) for s in seeds.subjects] == [
+        (name, seed) for seed in (0, 1) for name in ("original", "blur", "san:op")
+    ]
+    assert set(once.cells) < set(seeds.cells)
+    pools = [c for c in seeds.cells.values() if c.stage == "faces"]
+    assert len(pools) == len([c for c in once.cells.values() if c.stage == "faces"])
+    told = plan(methods=("blur", "san:op"), label_source=("truth", "predicted", "random"))
+    assert [(s.name, s.label_source) for s in told.subjects] == [
+        ("original", "truth"),
+        ("blur", "truth"),
+        ("san:op", "truth"),
+        ("san:op", "predicted"),
+        ("san:op", "random"),
+    ]
+    predicted = next(
+        c for c in told.cells.values() if c.stage == "told" and c.params["label_source"] == "predicted"
+    )
+    assert told.cells[predicted.inputs["develop"]].params["pool"] == "develop"
 
 
 @pytest.mark.parametrize(
@@ -99,6 +150,7 @@ def test_methods_learn_where_attackers_and_tests_never_look():
         ({"attackers": ("svn",)}, "unknown attacker 'svn'; did you mean svm"),
         ({"matchers": ("arcfase",)}, "unknown matcher 'arcfase'; did you mean arcface"),
         ({"extractors": ("arcface",)}, "unknown extractor"),
+        ({"threats": ("awake",)}, "unknown threat 'awake'; did you mean aware"),
         ({"attributes": ("gander",)}, "unknown attribute of synthetic 'gander'; did you mean gender"),
         ({"dataset": "celebra"}, "unknown dataset 'celebra'; did you mean celeba"),
         ({"options": {"sann": {}}}, "unknown component in options 'sann'; did you mean san"),

@@ -228,6 +228,7 @@ def evil_page() -> str:
         None,
         attribute="gender",
         role="obfuscated",
+        threat="static",
         component_kind="attacker",
         component=EVIL,
         status=UNDEFINED,

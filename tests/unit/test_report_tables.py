@@ -87,9 +87,10 @@ GENDER = Row(
     0.41,
     attribute="gender",
     role="obfuscated",
-    threat="static",
+    threat="worst",
     component_kind="attacker",
     component="pool",
+    reason="strongest attacker: svm@arcface, aware",
     ci_low=0.36,
     ci_high=0.46,
     n=1741,
@@ -114,16 +115,23 @@ TMR = Row(
 
 def san_rows() -> list[Row]:
     """Everything a leaderboard line can hold, for one variant."""
-    kept = replace(GENDER, metric="cac", role="kept", ci_low=None, ci_high=None)
+    static = replace(GENDER, threat="static", reason=None)
+    kept = replace(static, metric="cac", role="kept", ci_low=None, ci_high=None)
     image = replace(TMR, condition=None, policy=None, operating_point=None, ci_low=None, ci_high=None)
     quality = replace(image, component_kind="quality", component="recipe")
     return [
         GENDER,
-        replace(GENDER, metric="reduction", value=0.9, ci_low=0.8, ci_high=1.0),
-        replace(GENDER, metric="balanced_accuracy", value=0.55),
-        replace(GENDER, metric="auc", value=0.705),
-        replace(GENDER, metric="eer", value=0.3),
-        replace(GENDER, component="svm@arcface", value=0.99),
+        replace(static, value=0.2),
+        replace(static, threat="folded", value=0.21),
+        replace(static, threat="aware", value=0.41),
+        replace(static, metric="reduction", value=0.9, ci_low=0.8, ci_high=1.0),
+        replace(static, metric="reduction", threat="aware", value=0.3),
+        replace(static, metric="folded_reduction", value=0.89),
+        replace(static, metric="balanced_accuracy", value=0.55),
+        replace(static, metric="auc", value=0.705),
+        replace(static, metric="auc", threat="aware", value=0.9),
+        replace(static, metric="eer", value=0.3),
+        replace(static, component="svm@arcface", value=0.99),
         TMR,
         replace(TMR, condition="protected-protected", value=0.81),
         replace(TMR, operating_point="fmr=0.001", value=0.7),
@@ -155,7 +163,6 @@ def test_every_column_comes_from_its_own_row() -> None:
         "dataset": "faces",
         "attribute": "gender",
         "label_source": "truth",
-        "threat": "static",
         "seed": 0,
         "method": "san",
         "variant": "op",
@@ -166,7 +173,12 @@ def test_every_column_comes_from_its_own_row() -> None:
         "leak": 0.41,
         "leak_low": 0.36,
         "leak_high": 0.46,
+        "worst_by": "svm@arcface, aware",
+        "leak_static": 0.2,
+        "leak_folded": 0.21,
+        "leak_aware": 0.41,
         "reduction": 0.9,
+        "folded_reduction": 0.89,
         "reduction_low": 0.8,
         "reduction_high": 1.0,
         "balanced_accuracy": 0.55,
@@ -285,15 +297,19 @@ def test_a_second_value_for_one_quantity_is_refused() -> None:
         leaderboard(to_frame([GENDER, replace(GENDER, value=0.5)]))
 
 
-def test_threats_and_label_sources_are_lines_of_their_own() -> None:
+def test_label_sources_are_lines_of_their_own_and_rungs_columns_of_one() -> None:
     rows = [GENDER, replace(GENDER, threat="aware", value=0.9), replace(GENDER, label_source="predicted")]
     board = leaderboard(to_frame(rows))
-    assert sorted(name for name, _ in groups(board)) == [
-        "gender, predicted, static",
-        "gender, truth, aware",
-        "gender, truth, static",
-    ]
-    assert board["leak"].max() == 0.9
+    assert sorted(name for name, _ in groups(board)) == ["gender, predicted", "gender, truth"]
+    truth = board[board["label_source"] == "truth"].iloc[0]
+    assert (truth["leak"], truth["leak_aware"]) == (0.41, 0.9)
+
+
+def test_where_static_attackers_cannot_read_the_papers_columns_are_those_of_aware_ones() -> None:
+    aware = replace(GENDER, level="template", threat="aware", metric="auc", value=0.8, reason=None)
+    board = leaderboard(to_frame([replace(GENDER, level="template"), aware]))
+    assert board["auc"].tolist() == [0.8]
+    assert board["leak_static"].isna().all()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""What the papers print, and where it stands beside what is measured here."""

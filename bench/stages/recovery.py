@@ -1,0 +1,131 @@
+"""Stage `recovery` (rung A4): restore what was protected, then ask the static attackers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import discover
+from bench.cells import Job
+from bench.components.attacker import Attacker
+from bench.components.matcher import Matcher
+from bench.errors import MetricError
+from bench.faces import Attribute, Faces, most_people
+from bench.metrics.privacy import attribute_leak
+from bench.stages.distinct import distinct_faces
+from bench.stages.faces import attributes_of, faces_of
+from bench.stages.reading import Material, here, known, read, static_attackers
+from bench.stages.scores import Table, packed
+from bench.store import Artefact
+from bench.threats.restoration import RESTORATIONS, TemplateRestoration
+
+VERSION = 1
+PEOPLE_WITH = 300
+"""Faces of ATTACK, by whole people, on which each attacker chooses its restoration."""
+
+
+def run(job: Job) -> Artefact:
+    """params: units, hunted, level, seed, source; of images also extractors. inputs: as of `aware`,
+    fit:<attacker>; of images the extractors' extractor:<name>; of templates plain:<extractor>, the known
+    people's embeddings before protection.
+
+    scores:<attacker>:<attribute>: float32 (N, K) of TEST. facts: restorations chosen.
+    """
+    if job.params["level"] == "template":
+        return packed(*read(static_attackers(job), job.params["units"], _way_back(job), job.context))
+    return _Images(job).run()
+
+
+def _way_back(job: Job) -> Material:
+    mine, theirs, people = known(job), here(job), faces_of(job, "known")
+    restored = {}
+    for name, vectors in mine.vectors.items():
+        plain = job.artefact(f"plain:{name}").arrays["vectors"]
+        rule = TemplateRestoration.fit(vectors, plain, people.identities)
+        restored[name] = rule.apply(theirs.vectors[name])
+    return Material(restored)
+
+
+class _Images:
+    def __init__(self, job: Job) -> None:
+        self.job, self.units = job, job.params["units"]
+        self.attributes = attributes_of(job.params["hunted"])
+        self.attackers = static_attackers(job)
+        self.extractors = {name: self._extractor(name) for name in job.params["extractors"]}
+
+    def run(self) -> Artefact:
+        """Each attacker reads TEST through the restoration that served it best on people it knows."""
+        people = faces_of(self.job, "known")
+        some = most_people(people.identities, PEOPLE_WITH)
+        chosen = self._choose(known(self.job).take(some), people.take(some))
+        test = here(self.job)
+        table: Table = {}
+        lost: dict[str, str] = {}
+        for number, restoration in enumerate(sorted(set(chosen.values()))):
+            self.job.context.report(number, len(chosen), f"restored by {restoration}")
+            mine = {n: self.attackers[n] for n, found in chosen.items() if found == restoration}
+            found, silent = self._read(mine, test, restoration)
+            table, lost = table | found, lost | silent
+        return packed(table, lost, self.attributes, restorations=chosen)
+
+    def _choose(self, seen: Material, people: Faces) -> dict[str, str]:
+        best: dict[str, tuple[float, str]] = {}
+        for restoration in RESTORATIONS:
+            for name, scores in self._read(self.attackers, seen, restoration)[0].items():
+                leak = _mean_leak(scores, people, self.attributes)
+                best[name] = max(best.get(name, (-1.0, "")), (leak, restoration))
+        return {name: restoration for name, (_, restoration) in best.items()}
+
+    def _read(
+        self, attackers: Mapping[str, Attacker], seen: Material, restoration: str
+    ) -> tuple[Table, dict[str, str]]:
+        assert seen.faces is not None
+        assert seen.failed is not None
+        some, inverse = distinct_faces(seen.faces, aligned=True)
+        restored = RESTORATIONS[restoration](some.images)
+        faces = replace(seen.faces, images=restored[inverse])
+        wanted = {self.units[name]["extractor"] for name in attackers} - {""}
+        vectors = {
+            name: self._embed(self.extractors[name], replace(some, images=restored), inverse, seen.failed)
+            for name in sorted(wanted)
+        }
+        return read(attackers, self.units, Material(vectors, faces, seen.failed), self.job.context)
+
+    def _embed(
+        self, matcher: Matcher, some: Faces, inverse: NDArray[np.intp], failed: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        vectors = matcher.embed(some, self.job.context)[inverse]
+        vectors[failed] = np.nan
+        return vectors
+
+    def _extractor(self, name: str) -> Matcher:
+        job = self.job
+
+        def ready() -> tuple[Matcher, int]:
+            matcher: Matcher = discover.load_class("matcher", name)(
+                **job.params["extractors"][name]["settings"]
+            )
+            if f"extractor:{name}" in job.cell.inputs:
+                matcher.restore(dict(job.artefact(f"extractor:{name}").arrays))
+            matcher.prepare(job.context)
+            return matcher, 4_000_000
+
+        return job.recent.get(("matcher", job.cell.inputs.get(f"extractor:{name}", name)), ready)
+
+
+def _mean_leak(scores: Mapping[str, Any], people: Faces, attributes: tuple[Attribute, ...]) -> float:
+    """How much the scores say on average of the attributes; 0 where there is nothing to tell."""
+    leaks = []
+    for attribute in attributes:
+        if attribute.name in scores:
+            values, labels = scores[attribute.name], people.labels[attribute.name]
+            rows = np.isfinite(labels) & np.isfinite(values).all(axis=1)
+            try:
+                leaks.append(attribute_leak(labels[rows], values[rows]))
+            except MetricError:  # one class only among so few people: no preference
+                leaks.append(0.0)
+    return float(np.mean(leaks)) if leaks else 0.0
