@@ -208,21 +208,16 @@ def _agrees(wanted: Mapping[str, Any], key: tuple[Any, ...]) -> bool:
 def run(config: RunConfig, say: Callable[[str], None]) -> pd.DataFrame:
     """Re-test all claims on what the store holds of a run, write claims.csv beside its leaderboard, and
     return the table. Nothing is computed anew."""
-    from bench.engines.local import Failure, Outcome
     from bench.plan import build
     from bench.report.claims import write_claims
-    from bench.run import collect, folder_of
+    from bench.run import collect, finished, folder_of
     from bench.store import Store
 
-    plan, store, outcome = build(config), Store(config.store), Outcome()
-    for planned, cell in plan.cells.items():
-        if store.has(cell.key):
-            outcome.done[planned] = cell.key
-        else:
-            outcome.failures[planned] = Failure(cell, "not computed yet; run the same command with `run`")
+    plan = build(config)
+    outcome = finished(plan)
     if outcome.failures:
         say(f"note: {len(outcome.failures)} of {len(plan.cells)} cells are not done; `run` completes them")
-    rows, _, samples = collect(plan, outcome, store)
+    rows, _, samples = collect(plan, outcome, Store(config.store))
     table = retest(declared(), rows, samples)
     say(f"claims: {write_claims(table, folder_of(config))}")
     return table

@@ -72,15 +72,22 @@ def run(config: RunConfig, say: Callable[[str], None]) -> int:
 def collect_only(config: RunConfig, say: Callable[[str], None]) -> None:
     """Write the report of what the store already holds."""
     plan = build(config)
-    store = Store(config.store)
-    outcome = Outcome()
-    for planned, cell in plan.cells.items():
-        if store.has(cell.key):
-            outcome.done[planned] = cell.key
-        else:
-            outcome.failures[planned] = Failure(cell, "not computed yet; run the same command with `run`")
+    outcome = finished(plan)
     training_curves(plan, outcome, folder_of(config), say)
     report(plan, outcome, folder_of(config), say)
+
+
+def finished(plan: Plan) -> Outcome:
+    """What the store already holds of a plan, as `execute` would have left it."""
+    store, outcome = Store(plan.config.store), Outcome()
+    for planned, cell in plan.cells.items():
+        there = cell.without(set(outcome.failures))
+        there = replace(there, inputs={r: outcome.done.get(k, k) for r, k in there.inputs.items()})
+        if store.has(there.key):
+            outcome.done[planned] = there.key
+        else:
+            outcome.failures[planned] = Failure(cell, "not computed yet; run the same command with `run`")
+    return outcome
 
 
 def folder_of(config: RunConfig) -> Path:
@@ -160,7 +167,8 @@ def report(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[str], None
     from bench.protocols import write_protocol
     from bench.report.comparisons import paired_table
     from bench.report.page import write_report
-    from bench.report.tables import write_csv
+    from bench.report.seeds import seed_table
+    from bench.report.tables import leaderboard, write_csv
 
     say("writing the report")
     stamp_file.unlink(missing_ok=True)
@@ -177,6 +185,8 @@ def report(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[str], None
         if any((key.metric, key.threat) == (metric, threat) for key in drawn):
             write_csv(paired_table(drawn, metric, threat), folder / f"differences_{metric}.csv")
     write_csv(beside(rows), folder / "beside.csv")
+    if plan.config.seeds > 1:
+        write_csv(seed_table(leaderboard(rows)), folder / "seeds.csv")
     if protocol := plan.config.protocol:
         write_protocol(protocol, rows, curves, folder / protocol)
         say(f"tables and figures as in the paper: {folder / protocol}")

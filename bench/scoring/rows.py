@@ -62,8 +62,8 @@ def sample_name(row: Row) -> str:
 class RowMaker:
     """Fills in what all rows of a subject share. people: number of test identities behind the resamples.
 
-    resampled: of rows on the whole pool, the figure in each resample (B,), by `sample_name`: what paired
-    differences between methods are made from.
+    resampled: of rows on the whole pool and on quality, the figure in each resample (B,), by `sample_name`:
+        what paired differences between methods are made from.
     """
 
     template: Row
@@ -100,7 +100,7 @@ class RowMaker:
             **columns,
         )
         drawn = samples if draws is None and not isinstance(samples, Interval) else draws
-        if row.component == POOL and drawn is not None:
+        if drawn is not None and (row.component == POOL or row.component_kind == "quality"):
             self.resampled[sample_name(row)] = np.asarray(drawn, dtype=np.float64)
         return row
 

@@ -2,12 +2,11 @@
 
 The case is 20,000 embeddings of 2,048 dimensions for training, 20,000 to be read, 30 variants of a method.
 There scikit-learn needs hours, so by default 1,020 are learned from and 400 read of each variant: of 20,000
-that is a 20th and a 50th; dimensions, variants, attributes and attackers are those of the case.
-An SVC alone is timed on
-1,500. BENCH_SPEED_TRAIN, _READ and _MACHINE set other numbers. Times are CPU seconds of this process. Goals: >= 20
-times faster on 30 variants with the same predictions; an SVC >= 12 times faster to fit and >= 40 times to
-read with. Reading cannot be faster than the product of matrices alone, which is timed beside it. Only the
-predictions are asserted.
+that is a 20th and a 50th; dimensions, variants, attributes and attackers are those of the case. An SVC alone
+is timed on 1,500. BENCH_SPEED_TRAIN, BENCH_SPEED_READ and BENCH_SPEED_MACHINE set other numbers. Times are
+CPU seconds of this process. Goals: >= 20 times faster on 30 variants with the same predictions; SVC >= 12
+times faster to fit and >= 40 times to read with. Reading cannot be faster than the product of matrices alone,
+which is timed beside it. Only the predictions are asserted.
 """
 
 from __future__ import annotations

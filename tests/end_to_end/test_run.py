@@ -77,7 +77,10 @@ def test_original_and_constant_are_the_ends_of_every_scale(first_run):
     assert found.loc["constant", "reduction"] == 1
     assert found.loc["original", "reduction"] == 0
     assert found.loc["original", "tmr_kept"] == 1
-    assert found.loc["original", "leak"] == found["leak"].max()
+    assert found.loc["original", "leak_high"] >= found["leak"].max()
+    assert found.loc["original", "leak_static"] == found["leak_static"].max()
+    rungs = [name for name in found if name.startswith("leak_") and name not in ("leak_low", "leak_high")]
+    assert (found.loc["constant", rungs] == 0).all()
     assert found.loc["original", "ssim"] == 1
 
 
@@ -129,6 +132,28 @@ def test_another_store_gives_the_same_bytes_after_an_interruption(first_run, tmp
     assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
+def test_label_sources_and_seeds_are_axes_and_claims_are_answered(first_run):
+    folder, _ = first_run
+    options = ["--methods", "face_mixing", "--label-source", "truth,predicted,random", "--seeds", "2"]
+    options += ["--threats", "aware", *SMALL, "--set=quality_images=4", "--out", "axes"]
+    bench(folder, "run", *options)
+    table = pd.read_csv(folder / "axes/leaderboard.csv")
+    mixed = table[(table["method"] == "face_mixing") & (table["attribute"] == "gender")]
+    assert set(zip(mixed["label_source"], mixed["seed"], strict=True)) == {
+        (source, seed) for source in ("truth", "predicted", "random") for seed in (0, 1)
+    }
+    assert (mixed["leak_aware"] <= mixed["leak"]).all()
+    assert mixed["leak_pooled"].isna().all()
+    spread = pd.read_csv(folder / "axes/seeds.csv")
+    assert {2} == set(spread["seeds"])
+    said = bench(folder, "claims", *options).stdout
+    answers = pd.read_csv(folder / "axes/claims.csv").set_index(["claim", "seed"])["answer"]
+    assert "cannot tell" in said
+    assert set(answers) <= {"held", "not held", "cannot tell"}
+    differences = pd.read_csv(folder / "axes/differences_leak.csv")
+    assert set(differences["verdict"]) <= {"higher", "lower", "cannot tell"}
+
+
 def test_one_new_file_is_a_method_that_is_listed_checked_and_run(first_run):
     folder, _ = first_run
     path = folder / "methods/my_idea.py"
@@ -151,7 +176,7 @@ def test_one_new_file_is_a_method_that_is_listed_checked_and_run(first_run):
         (["run", "--methods", "san:up"], 2, "unknown variant of san 'up'"),
         (["run", "--dataset", "celeba"], 2, "--data"),
         (["run", "--dataset", "celeba", "--data", "nowhere"], 2, "nowhere"),
-        (["run", "--set", "sede=3"], 2, "unknown configuration key 'sede'; did you mean seed?"),
+        (["run", "--set", "sede=3"], 2, "unknown configuration key 'sede'; did you mean seed"),
         (["run", "--set", "options.san.stepz=3"], 2, "unknown option of san 'stepz'; did you mean steps?"),
         (["run", "--size", "100"], 2, "not 100"),
         (["check", "nothing_like_it"], 2, "unknown component"),

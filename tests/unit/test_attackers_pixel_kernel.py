@@ -19,7 +19,8 @@ from attackers._blocks.ridge import class_ridge
 from attackers._blocks.traces import residuals, small_pixels, spectra
 from attackers.pixel_kernel import PixelKernel
 from bench.api import Context, Faces, InputError
-from bench.faces import AGE, GENDER
+from bench.faces import AGE, ATTACK, GENDER
+from bench.faces import TEST as TEST_POOL
 
 ATTRIBUTES = (GENDER, RACE)
 TRAIN = tiny_faces(120, 48, attributes=ATTRIBUTES)
@@ -67,6 +68,17 @@ def test_scores_do_not_depend_on_company() -> None:
     whole, part = attacker.scores(many, Context()), attacker.scores(TEST, Context())
     np.testing.assert_allclose(whole["race"][::5], part["race"], atol=2e-5)
     assert attacker.scores(TEST.take(slice(0)), Context())["race"].shape == (0, 3)
+
+
+@pytest.mark.slow  # renders 1,800 faces
+def test_reads_gender_off_the_embedded_faces() -> None:
+    from bench.datasets.synthetic import Synthetic
+
+    dataset = Synthetic()
+    train, test = (dataset.load(pool, most=1200) for pool in (ATTACK, TEST_POOL))
+    attacker = PixelKernel()
+    attacker.fit(train, train.labels, (train.attribute("gender"),), Context())
+    assert auc(attacker, test) > 0.9
 
 
 # -- codes: gender is drawn anew, so that only the code tells it -----------------------------------

@@ -11,8 +11,8 @@ import torch
 from bench.api import ContractError, EmbeddingMethod, InputError, Request, Templates, UsageError, Variant
 from bench.components.base import Context
 from bench.config import load_config
-from bench.ladder import RUNGS
 from bench.faces import GENDER
+from bench.ladder import RUNGS
 from bench.plan import build
 from bench.report.tables import leaderboard
 from bench.results import Row, to_frame

@@ -36,7 +36,9 @@ def test_each_face_gets_the_member_in_which_its_true_class_scores_lowest():
     first = [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]
     second = [[0.4, 0.6], [0.1, 0.9], [0.9, 0.1]]
     found = oracle.run(job([0, 1, 0], {"a": first, "b": second}))
-    np.testing.assert_allclose(found.arrays["scores:svm@a:gender"], [[0.4, 0.6], [0.2, 0.8], [0.5, 0.5]], atol=1e-6)
+    np.testing.assert_allclose(
+        found.arrays["scores:svm@a:gender"], [[0.4, 0.6], [0.2, 0.8], [0.5, 0.5]], atol=1e-6
+    )
 
 
 def test_the_bound_is_no_better_for_the_attacker_than_any_member():
