@@ -208,7 +208,7 @@ def _agrees(wanted: Mapping[str, Any], key: tuple[Any, ...]) -> bool:
 def run(config: RunConfig, say: Callable[[str], None]) -> pd.DataFrame:
     """Re-test all claims on what the store holds of a run, write claims.csv beside its leaderboard, and
     return the table. Nothing is computed anew."""
-    from bench.plan import build
+    from bench.planning.build import build
     from bench.report.claims import write_claims
     from bench.run import collect, finished, folder_of
     from bench.store import Store

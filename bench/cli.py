@@ -145,7 +145,7 @@ def run(config: RunConfig) -> None:
 @_configured
 def plan(config: RunConfig) -> None:
     """Show what a run would do and what is already done, without doing anything."""
-    from bench.plan import build
+    from bench.planning.build import build
     from bench.store import Store
 
     planned = build(config)

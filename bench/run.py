@@ -22,7 +22,8 @@ from bench.engines.local import Failure, Outcome
 from bench.faces import POOLS
 from bench.files import write_atomically
 from bench.ladder import RUNGS, STATIC, WORST
-from bench.plan import Plan, Subject, build
+from bench.planning.build import build
+from bench.planning.plan import Plan, Subject
 from bench.progress import Progress
 from bench.results import FAILED, UNAVAILABLE, Row, to_frame
 from bench.scoring.rows import SampleKey, sample_key, sample_name

@@ -12,7 +12,8 @@ from bench.components.method_base import AnyMethod
 from bench.config import RunConfig
 from bench.errors import UsageError
 from bench.faces import DEVELOP
-from bench.plan import Plan, build_fits
+from bench.planning.build import build_fits
+from bench.planning.plan import Plan
 from bench.run import execute, folder_of, training_curves
 from bench.store import Artefact, Store
 

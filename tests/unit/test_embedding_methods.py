@@ -13,7 +13,7 @@ from bench.components.base import Context
 from bench.config import load_config
 from bench.faces import GENDER
 from bench.ladder import RUNGS
-from bench.plan import build
+from bench.planning.build import build
 from bench.report.tables import leaderboard
 from bench.results import Row, to_frame
 

@@ -7,7 +7,7 @@ import pytest
 
 from bench.config import load_config
 from bench.metrics import privacy
-from bench.plan import build
+from bench.planning.build import build
 from bench.stages import oracle
 
 

@@ -9,7 +9,7 @@ from bench.config import load_config
 from bench.errors import UsageError
 from bench.faces import POOLS
 from bench.ladder import ADAPTIVE
-from bench.plan import build
+from bench.planning.build import build
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,8 @@ from bench.config import load_config
 from bench.engines.local import make_job
 from bench.errors import UsageError
 from bench.faces import Faces
-from bench.plan import Plan, build
+from bench.planning.build import build
+from bench.planning.plan import Plan
 from bench.stages import match
 from bench.stages.faces import pack
 from bench.store import Artefact, Store

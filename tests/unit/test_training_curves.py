@@ -13,7 +13,7 @@ from bench.cells import Cell
 from bench.config import load_config
 from bench.datasets.synthetic import Synthetic
 from bench.engines.local import Outcome
-from bench.plan import Plan
+from bench.planning.plan import Plan
 from bench.report.style import Look
 from bench.report.training_curves import Training, curve_table, training_figure, write_training_curves
 from bench.run import folder_of, training_curves

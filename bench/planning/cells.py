@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench import discover, shipped
 from bench.components.dataset import Dataset
 from bench.components.embedding_method import EmbeddingMethod
 from bench.components.matcher import Matcher
 from bench.components.method import Method
-from bench.components.method_base import DEFAULT_VARIANT, AnyMethod, Variant
+from bench.components.method_base import AnyMethod, Variant
 from bench.faces import ATTACK, DEVELOP, TEST, VALIDATION, Attribute
+from bench.planning.plan import Plan, output_name
 from bench.selection import Selection, Unit
 from bench.stages.faces import attribute_params
 from bench.stages.scores import IMAGES
-
-if TYPE_CHECKING:
-    from bench.plan import Plan
 
 _CHEAP_FIT_COST, _DEAR_FIT_COST = 2.0, 300.0
 _EMBEDDING_ATTACKER_COST, _PIXEL_ATTACKER_COST = 8.0, 40.0
 _TEMPLATES, _VALIDATION_TEMPLATES = 2000, 500
 """Faces that template-level methods learn from and are chosen on, taken by whole people."""
-
-
-def output_name(method: str, variant: Variant) -> str:
-    """As typed: `san:op`, or `grey` where there is only one."""
-    return method if variant.name == DEFAULT_VARIANT else f"{method}:{variant.name}"
 
 
 class CellMaker:

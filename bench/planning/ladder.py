@@ -12,7 +12,8 @@ from bench.components.method import Method
 from bench.components.method_base import AnyMethod, Variant
 from bench.faces import ATTACK, TEST, Attribute
 from bench.ladder import AWARE, FOLDED, GENERATOR, POOLED, RECOVERY, SCORE
-from bench.plan_cells import CellMaker, output_name
+from bench.planning.cells import CellMaker
+from bench.planning.plan import output_name
 from bench.selection import Unit
 from bench.stages.faces import attribute_params
 from bench.stages.scores import IMAGES

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from bench import discover
-from bench.cells import Cell, stage_version
-from bench.components.dataset import Dataset
 from bench.components.embedding_method import EmbeddingMethod
 from bench.components.method import Method
 from bench.components.method_base import AnyMethod, Variant
@@ -16,84 +12,11 @@ from bench.config import RunConfig
 from bench.errors import UsageError
 from bench.faces import TEST, kept
 from bench.ladder import STATIC
-from bench.plan_cells import CellMaker, hidden_by, output_name, tells_labels
-from bench.plan_ladder import Ladder, Output
-from bench.selection import Missing, Selection
+from bench.planning.cells import CellMaker, hidden_by, tells_labels
+from bench.planning.ladder import Ladder, Output
+from bench.planning.plan import Plan, Subject
+from bench.selection import Selection
 from bench.stages.faces import attribute_params
-
-_COST = {
-    "faces": 8.0,
-    "auxiliary": 60.0,
-    "fit": 300.0,
-    "matcher_fit": 60.0,
-    "told": 1.0,
-    "protect": 2.0,
-    "embed": 2.0,
-    "attacker_fit": 8.0,
-    "attack": 1.0,
-    "oracle": 0.1,
-    "template_fit": 4.0,
-    "template_protect": 0.3,
-    "pooled": 1.0,
-    "match": 0.6,
-    "quality": 4.0,
-    "score": 2.0,
-}
-"""Rough core-seconds of a cell: for the order of work and the first guess of the time left."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One variant that is scored, and the keys of its images (if any) and scores."""
-
-    method: str
-    role: str
-    variant: Variant
-    protect: str
-    score: str
-    level: str
-    label_source: str
-    seed: int
-
-    @property
-    def name(self) -> str:
-        return output_name(self.method, self.variant)
-
-
-@dataclass
-class Plan:
-    """cells: planned key -> cell, inputs before their readers. subjects: what is scored."""
-
-    config: RunConfig
-    dataset: Dataset
-    cells: dict[str, Cell] = field(default_factory=dict)
-    subjects: list[Subject] = field(default_factory=list)
-    missing: list[Missing] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def add(
-        self,
-        stage: str,
-        params: Mapping[str, Any],
-        *,
-        title: str,
-        inputs: Mapping[str, str] | None = None,
-        tolerated: Mapping[str, str] | None = None,
-        cost: float | None = None,
-    ) -> str:
-        """Add a cell unless it is there; returns its key."""
-        cell = Cell(
-            stage,
-            dict(params),
-            dict(inputs or {}),
-            dict(tolerated or {}),
-            title,
-            _COST[stage] if cost is None else cost,
-            stage_version(stage),
-        )
-        key = cell.key
-        self.cells.setdefault(key, cell)
-        return key
 
 
 def build(config: RunConfig) -> Plan:

@@ -1,0 +1,1 @@
+"""From a configuration to cells: what must be computed, and in which order."""
