@@ -127,6 +127,16 @@ def most_people(identities: NDArray[np.int64], most: int) -> NDArray[np.bool_]:
     return np.isin(identities, chosen)
 
 
+def first_photos(identities: NDArray[np.int64], photos: int) -> NDArray[np.bool_]:
+    """Which of the faces (N,) are among the first `photos` of their person."""
+    order = np.argsort(identities, kind="stable")
+    starts = np.flatnonzero(np.diff(identities[order], prepend=np.int64(-1)))
+    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    chosen = np.zeros(len(identities), bool)
+    chosen[order] = place < photos
+    return chosen
+
+
 def whole_people(faces: Faces, most: int) -> Faces:
     """The faces of the first people (in order of appearance) that together have at most `most` faces."""
     return faces.take(most_people(faces.identities, most))

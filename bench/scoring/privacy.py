@@ -35,11 +35,12 @@ Float = NDArray[np.float64]
 @dataclass(frozen=True)
 class Reading:
     """What one attacker says of one attribute. protected, original: float (N, K), NaN where it has no
-    answer."""
+    answer. attacked: bool (N,), the faces it was set on; None: all."""
 
     attacker: str
     protected: NDArray[np.floating]
     original: NDArray[np.floating]
+    attacked: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,8 @@ def judge(reading: Reading, labels: NDArray[np.floating], people: Population) ->
     Raises MetricError when failures leave fewer than two classes.
     """
     labelled = np.isfinite(labels)
+    if reading.attacked is not None:
+        labelled &= reading.attacked
     answered = np.isfinite(reading.protected).all(axis=1) & np.isfinite(reading.original).all(axis=1)
     rows = labelled & answered
     if len(np.unique(labels[rows])) < 2:

@@ -15,7 +15,7 @@ from bench.store import Artefact
 from bench.threats.folding import Recalibration
 
 VERSION = 1
-PEOPLE_WITH = 400
+PEOPLE_WITH = 250
 """Faces of ATTACK, by whole people, on which answers are set right: a sign and a threshold need no more."""
 
 

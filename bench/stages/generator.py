@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bench.cells import Job
 from bench.components.embedding_method import EmbeddingMethod
 from bench.components.method_base import AnyMethod, Variant
-from bench.faces import Attribute, Faces, most_people
+from bench.faces import Attribute, Faces, first_photos, most_people
 from bench.stages.faces import attributes_of, faces_of
 from bench.stages.protect import ready_method
 from bench.stages.reading import Material, here, known, learn, new_attackers, read
@@ -22,9 +22,9 @@ from bench.store import Artefact
 from bench.threats.residuals import Standardisation, residual_features, template_residual_features
 
 VERSION = 1
-PEOPLE_WITH = 400
+PEOPLE_WITH = 300
 """Faces of ATTACK, by whole people, that the attacker learns on."""
-PHOTOS = 3
+PHOTOS = 2
 """Photographs of each test person that are attacked: protecting each once a class is dear."""
 
 
@@ -40,7 +40,7 @@ def run(job: Job) -> Artefact:
     }
     people, test = faces_of(job, "known"), faces_of(job, "faces")
     learned = most_people(people.identities, PEOPLE_WITH)
-    attacked = _first_photos(test.identities, PHOTOS)
+    attacked = first_photos(test.identities, PHOTOS)
     method = ready_template_method(job) if job.params["level"] == "template" else ready_method(job)
     usual = _usual_labels(method, people)
     table: Table = {}
@@ -59,7 +59,7 @@ def run(job: Job) -> Artefact:
         lost |= untrained | silent
         for name, scores in found.items():
             table.setdefault(name, {}).update(scores)
-    return packed(table, lost)
+    return packed(table, lost, attacked=attacked)
 
 
 def _features(
@@ -135,13 +135,3 @@ def _usual_labels(method: AnyMethod, people: Faces) -> dict[str, float]:
             number = method.attributes[name].is_number
             usual[name] = float(values.mean() if number else np.bincount(values.astype(np.int64)).argmax())
     return usual
-
-
-def _first_photos(identities: NDArray[np.int64], photos: int) -> NDArray[np.bool_]:
-    """Which of the faces (N,) are among the first `photos` of their person."""
-    order = np.argsort(identities, kind="stable")
-    starts = np.flatnonzero(np.diff(identities[order], prepend=np.int64(-1)))
-    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
-    chosen = np.zeros(len(identities), bool)
-    chosen[order] = place < photos
-    return chosen

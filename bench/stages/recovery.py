@@ -14,7 +14,7 @@ from bench.cells import Job
 from bench.components.attacker import Attacker
 from bench.components.matcher import Matcher
 from bench.errors import MetricError
-from bench.faces import Attribute, Faces, most_people
+from bench.faces import Attribute, Faces, first_photos, most_people
 from bench.metrics.privacy import attribute_leak
 from bench.stages.distinct import distinct_faces
 from bench.stages.faces import attributes_of, faces_of
@@ -24,8 +24,10 @@ from bench.store import Artefact
 from bench.threats.restoration import RESTORATIONS, TemplateRestoration
 
 VERSION = 1
-PEOPLE_WITH = 300
-"""Faces of ATTACK, by whole people, on which each attacker chooses its restoration."""
+PEOPLE_WITH = 150
+"""Faces of ATTACK, by whole people, on which the restoration is chosen."""
+PHOTOS = 3
+"""Photographs of each test person that are attacked: restoring means embedding anew."""
 
 
 def run(job: Job) -> Artefact:
@@ -33,7 +35,7 @@ def run(job: Job) -> Artefact:
     fit:<attacker>; of images the extractors' extractor:<name>; of templates plain:<extractor>, the known
     people's embeddings before protection.
 
-    scores:<attacker>:<attribute>: float32 (N, K) of TEST. facts: restorations chosen.
+    scores:<attacker>:<attribute>: float32 (N, K) of TEST, NaN where not attacked. facts: restorations chosen.
     """
     if job.params["level"] == "template":
         return packed(*read(static_attackers(job), job.params["units"], _way_back(job), job.context))
@@ -58,27 +60,36 @@ class _Images:
         self.extractors = {name: self._extractor(name) for name in job.params["extractors"]}
 
     def run(self) -> Artefact:
-        """Each attacker reads TEST through the restoration that served it best on people it knows."""
+        """Attackers of one extractor, and each one of images, read TEST through the restoration that served
+        the best of them on people they know."""
         people = faces_of(self.job, "known")
         some = most_people(people.identities, PEOPLE_WITH)
-        chosen = self._choose(known(self.job).take(some), people.take(some))
-        test = here(self.job)
+        chosen, lost = self._choose(known(self.job).take(some), people.take(some))
+        rows = first_photos(faces_of(self.job, "faces").identities, PHOTOS)
+        test = here(self.job).take(rows)
         table: Table = {}
-        lost: dict[str, str] = {}
         for number, restoration in enumerate(sorted(set(chosen.values()))):
             self.job.context.report(number, len(chosen), f"restored by {restoration}")
-            mine = {n: self.attackers[n] for n, found in chosen.items() if found == restoration}
+            mine = {n: a for n, a in self.attackers.items() if chosen.get(self._group(n)) == restoration}
             found, silent = self._read(mine, test, restoration)
-            table, lost = table | found, lost | silent
-        return packed(table, lost, self.attributes, restorations=chosen)
+            table, lost = table | _at(rows, found), lost | silent
+        return packed(table, lost, self.attributes, attacked=rows, restorations=chosen)
 
-    def _choose(self, seen: Material, people: Faces) -> dict[str, str]:
+    def _choose(self, seen: Material, people: Faces) -> tuple[dict[str, str], dict[str, str]]:
         best: dict[str, tuple[float, str]] = {}
+        lost: dict[str, str] = {}
         for restoration in RESTORATIONS:
-            for name, scores in self._read(self.attackers, seen, restoration)[0].items():
+            found, silent = self._read(self.attackers, seen, restoration)
+            lost |= silent
+            for name, scores in found.items():
                 leak = _mean_leak(scores, people, self.attributes)
-                best[name] = max(best.get(name, (-1.0, "")), (leak, restoration))
-        return {name: restoration for name, (_, restoration) in best.items()}
+                group = self._group(name)
+                best[group] = max(best.get(group, (-1.0, "")), (leak, restoration))
+        return {group: restoration for group, (_, restoration) in best.items()}, lost
+
+    def _group(self, name: str) -> str:
+        """Who chooses together: attackers of one extractor, whose embeddings are dear."""
+        return self.units[name]["extractor"] or name
 
     def _read(
         self, attackers: Mapping[str, Attacker], seen: Material, restoration: str
@@ -115,6 +126,17 @@ class _Images:
             return matcher, 4_000_000
 
         return job.recent.get(("matcher", job.cell.inputs.get(f"extractor:{name}", name)), ready)
+
+
+def _at(rows: NDArray[np.bool_], table: Table) -> Table:
+    """Scores of the faces at `rows` among those of all faces, NaN for the others."""
+    found: Table = {}
+    for name, scores in table.items():
+        for attribute, values in scores.items():
+            spread = np.full((len(rows), values.shape[1]), np.nan, np.float32)
+            spread[rows] = values
+            found.setdefault(name, {})[attribute] = spread
+    return found
 
 
 def _mean_leak(scores: Mapping[str, Any], people: Faces, attributes: tuple[Attribute, ...]) -> float:

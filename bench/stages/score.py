@@ -18,7 +18,7 @@ from bench.scoring.privacy import Reading, kept_rows
 from bench.scoring.quality import quality_rows
 from bench.scoring.rows import POOL, Population, RowMaker
 from bench.stages.faces import attributes_of, faces_of
-from bench.stages.scores import Table, unpacked
+from bench.stages.scores import ATTACKED, Table, unpacked
 from bench.store import Artefact
 
 VERSION = 2
@@ -144,10 +144,11 @@ def _readings(job: Job, rung: str, table: Table, attribute: str) -> list[Reading
     """What each attacker says of the protected faces, beside what it says of the originals: the static one of
     its name, or the same rung's where there is none."""
     theirs = _static(job, "original:")
+    attacked = job.artefact(rung).arrays.get(ATTACKED) if rung in job.cell.inputs else None
     if (role := f"original:{rung}") in job.cell.inputs:
         theirs = unpacked(job.artefact(role)) | theirs
     return [
-        Reading(attacker, scores[attribute], theirs[attacker][attribute])
+        Reading(attacker, scores[attribute], theirs[attacker][attribute], attacked)
         for attacker, scores in sorted(table.items())
         if attribute in scores and attribute in theirs.get(attacker, {})
     ]

@@ -14,6 +14,7 @@ from bench.store import Artefact
 Table = dict[str, dict[str, NDArray[np.float32]]]
 """Attacker as in the run (`svm@se_resnet`) -> attribute -> scores float32 (N, K), NaN where not acquired."""
 
+ATTACKED = "attacked"
 IMAGES = "images"
 """The reader of attackers that look at images; the other readers are extractors."""
 
@@ -22,18 +23,20 @@ def packed(
     table: Table,
     lost: Mapping[str, str],
     attributes: Sequence[Attribute] | None = None,
+    attacked: NDArray[np.bool_] | None = None,
     **facts: Any,
 ) -> Artefact:
     """Scores as an artefact, arrays `scores:<attacker>:<attribute>`, and facts: lost, attackers that failed
-    and why. attributes: only those."""
+    and why. attributes: only those. attacked: bool (N,), which faces were tried at all; None: all."""
     wanted = None if attributes is None else {a.name for a in attributes}
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         f"scores:{name}:{attribute}": values
         for name, scores in table.items()
         for attribute, values in scores.items()
         if wanted is None or attribute in wanted
     }
-    return Artefact(arrays, {"attackers": sorted(table), "lost": dict(lost), **facts})
+    tried = {} if attacked is None else {ATTACKED: attacked}
+    return Artefact({**arrays, **tried}, {"attackers": sorted(table), "lost": dict(lost), **facts})
 
 
 def unpacked(artefact: Artefact) -> Table:

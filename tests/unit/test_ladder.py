@@ -119,6 +119,15 @@ def test_a_rung_that_lost_too_many_faces_is_undefined_and_the_rest_stands(people
     assert table.loc[(WORST, "pool", "leak"), "status"] == "ok"
 
 
+def test_faces_that_were_not_attacked_are_no_failures(people):
+    some = np.arange(len(LABELS)) % IMAGES < 2
+    partly = replace(reading("svm", GUESS, 1), attacked=some)
+    partly.protected[~some] = np.nan
+    table, _, _ = ladder({STATIC: [reading("svm", GUESS, 2)], "recovery": [partly]}, people)
+    row = table.loc[("recovery", "svm", "leak")]
+    assert (row["n"], row["n_failed"]) == (int(some.sum()), 0)
+
+
 def test_the_documented_page_names_every_rung_and_flag(request):
     page = (request.config.rootpath / "docs" / "threats.md").read_text(encoding="utf-8")
     assert all(f"| `{rung}` (A{number})" in page for number, rung in enumerate(RUNGS))
