@@ -17,9 +17,7 @@ from attackers._blocks.per_attribute import (
     spread,
     tasks,
 )
-from bench.api import Attribute, Context, Scores, State
-from bench.components.attacker import KernelAttacker
-from bench.components.products import Products
+from bench.api import Attribute, Context, KernelAttacker, Products, Scores, State
 
 _UNKNOWN = -1
 

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from attackers._blocks.per_attribute import ArrayAttacker, Task, indistinct, reported, spread, tasks
 from attackers._blocks.ridge import class_ridge
-from bench.api import Attribute, Context, Scores, State
-from bench.components.attacker import KernelAttacker
-from bench.components.products import Products
+from bench.api import Attribute, Context, KernelAttacker, Products, Scores, State
 
 
 class Quadratic(ArrayAttacker, KernelAttacker):

@@ -18,9 +18,7 @@ from attackers._blocks.per_attribute import (
     spread,
     tasks,
 )
-from bench.api import Attribute, Context, Scores, State
-from bench.components.attacker import KernelAttacker
-from bench.components.products import Products
+from bench.api import Attribute, Context, KernelAttacker, Products, Scores, State
 
 # Up to here the kernel matrix (float64, twice) is held in memory and shared by all attributes.
 _SHARED_SAMPLES = 6000

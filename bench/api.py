@@ -16,7 +16,7 @@ Sealed methods without an underscore check what goes in and out; hooks with one 
 """
 
 from bench.auxiliaries import KeptAuxiliaries, revive
-from bench.components.attacker import Attacker, Scores
+from bench.components.attacker import Attacker, KernelAttacker, Scores
 from bench.components.base import (
     Component,
     Context,
@@ -40,6 +40,7 @@ from bench.components.method import (
     to_uint8,
 )
 from bench.components.method_base import Request, Variant
+from bench.components.products import Products
 from bench.errors import (
     BenchError,
     ContractError,
@@ -74,10 +75,12 @@ __all__ = [
     "Figure",
     "InputError",
     "KeptAuxiliaries",
+    "KernelAttacker",
     "Matcher",
     "Method",
     "MetricError",
     "Pretrained",
+    "Products",
     "Protected",
     "Request",
     "Scores",

@@ -187,7 +187,7 @@ class _Planner:
             "obfuscates": hidden,
             "kept": list(kept(names, variant.obfuscates or type(method).obfuscates)),
             "attackers": [u.name for u in units],
-            "rungs": [STATIC, *self.choice.rungs],
+            "rungs": [STATIC, *(r for r in self.choice.rungs if r in output.results)],
             "matchers": {m.id: self.choice.seen(m.id) for m in self.choice.matchers},
             "label_source": self.cells.label_source if tells_labels(method, variant) else "truth",
             "resamples": self.config.resamples,

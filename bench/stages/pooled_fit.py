@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.cells import Job
 from bench.components.base import State
 from bench.components.method_base import sample_seeds
+from bench.errors import InputError
 from bench.faces import Faces
 from bench.stages.faces import attributes_of, faces_of
 from bench.stages.reading import Material, learn, new_attackers
@@ -35,6 +36,8 @@ def run(job: Job) -> Artefact:
     attributes = attributes_of(job.params["hunted"])
     readers = sorted(by_reader(units, list(units)))
     outputs = [o for o in job.params["outputs"] if all(_role(r, o) in job.cell.inputs for r in readers)]
+    if not outputs:
+        raise InputError("no output left protected faces of ATTACK to learn from; see what failed before")
     drawn = np.concatenate([_draws(job.params["seed"], n, people) % len(outputs) for n in range(DRAWS)])
     faces = _repeated(people)
     seen = _mixed(job, readers, outputs, drawn, faces)

@@ -120,8 +120,12 @@ def _privacy(job: Job, make: RowMaker, people: Population) -> list[Row]:
 
 
 def _lost(job: Job, make: RowMaker, rungs: list[str]) -> list[Row]:
-    """A row for each attacker that could not learn or answer on a rung."""
+    """A row for each attacker that could not learn or answer on a rung, and for each rung that failed."""
     rows = []
+    for rung in rungs:
+        if rung != STATIC and rung not in job.cell.inputs:
+            here = replace(make, template=replace(make.template, threat=rung))
+            rows.append(here.undefined("leak", "this rung failed: see what the run said", component=POOL))
     for role in job.cell.inputs:
         rung = STATIC if role.startswith("attack:") else role
         if rung in rungs:
