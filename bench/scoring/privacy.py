@@ -208,13 +208,14 @@ def judge(reading: Reading, labels: NDArray[np.floating], people: Population) ->
 
 
 def _attacker_rows(make: RowMaker, one: Judged, people: Population, *, full: bool) -> list[Row]:
-    """Rows of one attacker; full: also its plain accuracy and EER, the papers' columns."""
+    """Rows of one attacker; full: as a static one, also with its plain accuracy and EER, the papers' columns,
+    and flagged if it cannot read originals. One that learned on protected faces counts all the same."""
     shared: dict[str, Any] = {
         "component_kind": "attacker",
         "component": one.attacker,
         "n": len(one.labels),
         "n_failed": one.n_failed,
-        "flags": one.flags,
+        "flags": one.flags if full else "",
     }
     worse = {"higher_is": "worse", **shared}
     rows = [

@@ -11,7 +11,7 @@ from bench.metrics.uncertainty import identity_weights
 from bench.report.tables import FLAGS
 from bench.results import Row, to_frame
 from bench.scoring.ladder import ADAPTIVE_GAP, ladder_rows
-from bench.scoring.privacy import Reading
+from bench.scoring.privacy import WEAK, Reading
 from bench.scoring.rows import Population, RowMaker, sample_key, sample_name
 
 PEOPLE, IMAGES = 60, 4
@@ -73,6 +73,8 @@ def test_an_attacker_who_learned_on_protected_faces_counts_though_it_cannot_read
     both, _, _ = ladder({**static, "aware": [reading("xgboost", SURE, 3, **blind)]}, people)
     assert both.loc[(WORST, "pool", "leak"), "reason"] == "strongest attacker: xgboost, aware"
     assert ("aware", "pool", "reduction") not in both.index
+    assert both.loc[(STATIC, "xgboost", "leak"), "flags"] == WEAK
+    assert both.loc[("aware", "xgboost", "leak"), "flags"] == ""
 
 
 def test_nothing_to_read_leaves_0_in_every_interval(people):
