@@ -239,7 +239,12 @@ def _attacker_rows(make: RowMaker, one: Judged, people: Population, *, full: boo
 
 
 def _means(make: RowMaker, able: Sequence[Judged], columns: Mapping[str, Any]) -> list[Row]:
-    """Mean Reduction, folded Reduction and balanced accuracy over the attackers that can read originals."""
+    """Mean Reduction, folded Reduction and balanced accuracy over the attackers that can read originals.
+
+    One that ranks originals well and yet decides them no better than chance has no margin to lose, and so no
+    Reduction: it stands in the rows by itself.
+    """
+    able = [one for one in able if one.r_or > one.chance]
     if not able:
         return []
     reductions = [privacy.reduction(one.r_or, one.r_adv, one.chance) for one in able]
@@ -273,7 +278,8 @@ def _over_flipped(candidates: Sequence[Judged], able: Sequence[Judged]) -> bool:
     strongest = max(candidates, key=lambda one: one.leak)
     if _all_above(-strongest.roc.auc, -0.5):
         return True
-    return bool(able) and _all_above(np.mean(_reduction_samples(able), axis=0), 1)
+    decided = [one for one in able if one.r_or > one.chance]
+    return bool(decided) and _all_above(np.mean(_reduction_samples(decided), axis=0), 1)
 
 
 def _drift_rows(make: RowMaker, one: Judged, shared: dict[str, Any]) -> list[Row]:

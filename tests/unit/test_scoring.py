@@ -79,6 +79,15 @@ def test_the_pool_leaks_as_its_worst_attacker_and_averages_reduction(people):
     assert found.loc[("pool", "reduction"), "value"] == pytest.approx(mean)
 
 
+def test_an_attacker_that_ranks_originals_but_decides_them_at_chance_has_no_reduction(people):
+    shifted = scores(SURE) + np.array([100.0, 0.0], np.float32)
+    ranks, reads = Reading("r", scores(GUESS, seed=3), shifted), Reading("s", scores(GUESS), scores(SURE))
+    found = table(hidden(GENDER, LABELS, [ranks, reads], people))
+    alone = table(hidden(GENDER, LABELS, [reads], people))
+    assert found.loc[("r", "reduction"), "status"] == UNDEFINED
+    assert found.loc[("pool", "reduction"), "value"] == alone.loc[("pool", "reduction"), "value"]
+
+
 def test_without_a_reader_the_pool_is_undefined_with_the_reason(people):
     reading = Reading("weak", scores(GUESS, seed=5), scores(GUESS, seed=4))
     found = table(hidden(GENDER, LABELS, [reading], people))
