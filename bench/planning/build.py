@@ -10,7 +10,7 @@ from bench.components.method import Method
 from bench.components.method_base import AnyMethod, Variant
 from bench.config import RunConfig
 from bench.errors import UsageError
-from bench.faces import TEST, kept
+from bench.faces import TEST, Attribute, kept
 from bench.ladder import STATIC
 from bench.planning.cells import CellMaker, hidden_by, tells_labels
 from bench.planning.ladder import Ladder, Output
@@ -77,7 +77,7 @@ class _Planner:
             Ladder(self.cells, self.choice.rungs).prepare(output)
         self.outputs.append(output)
 
-    def _hunted(self, method: AnyMethod, variant: Variant) -> tuple[Any, ...]:
+    def _hunted(self, method: AnyMethod, variant: Variant) -> tuple[Attribute, ...]:
         """What adaptive attackers are set on: of a control, only what some chosen method hides."""
         if variant.oracle:
             return ()

@@ -297,8 +297,8 @@ def tells_labels(method: AnyMethod, variant: Variant) -> bool:
 def hidden_by(method: AnyMethod, variant: Variant, attributes: Iterable[Attribute]) -> list[Attribute]:
     """What of `attributes` the variant should hide.
 
-    An output that hides nothing (SAN-SM) is a yardstick beside those of its method that do; a control is
-    measured on everything.
+    An output that hides nothing (SAN-SM) is a yardstick beside those of its method that do, on what these
+    hide.
     """
     hidden = variant.obfuscates or type(method).obfuscates
     return [a for a in attributes if a.name in hidden]
