@@ -39,6 +39,7 @@ class RunConfig(BaseModel):
     extractors: tuple[str, ...] = Field((DEFAULT,), description="matchers whose embeddings attackers read")
     attributes: tuple[str, ...] = Field((DEFAULT,), description="attributes to attack and to keep watch on")
     preset: str = Field("quick", description="preset of the methods")
+    shipped: bool = Field(True, description="whether trained weights that ship are used where they fit")
     label_source: tuple[LabelSource, ...] = Field(("truth",), description="whose labels the methods are told")
     threats: tuple[str, ...] = Field((ALL,), description="rungs of the attackers' ladder beside `static`")
     adaptive_images: int = Field(

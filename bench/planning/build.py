@@ -26,6 +26,11 @@ def build(config: RunConfig) -> Plan:
     for seed in range(config.seed, config.seed + config.seeds):
         for number, source in enumerate(dict.fromkeys(config.label_source)):
             _Planner(plan, choice, seed, source).run(repeat=number > 0)
+    if config.seeds > 1 and any(c.params.get("weights") for c in plan.cells.values()):
+        plan.notes.append(
+            "shipped weights are of one training, so seeds vary attackers, matchers and noise alone; "
+            "--set shipped=false trains the methods with every seed"
+        )
     return plan
 
 

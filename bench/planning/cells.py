@@ -171,7 +171,10 @@ class CellMaker:
         weights = ""
         if type(method).trained:
             develop = self.choice.learning.fingerprint(DEVELOP)
-            weights = shipped.matching(method.id, variant.part, method.settings, develop, self.dataset.size)
+            if self.config.shipped:
+                weights = shipped.matching(
+                    method.id, variant.part, method.settings, develop, self.dataset.size
+                )
             if not weights:
                 return {"fit": self.fit(method, variant.part)}, {"weights": ""}
         return {}, {"weights": weights}

@@ -111,6 +111,16 @@ def test_every_rung_is_climbed_and_static_alone_on_request():
     assert RUNG_STAGES & {c.stage for c in one.cells.values()} == {"aware"}
 
 
+def test_shipped_weights_are_of_one_seed_which_is_said_and_can_be_left():
+    both = plan(methods=("san:op",), seeds=2, threats=("static",))
+    assert any("shipped=false" in note for note in both.notes)
+    assert not [c for c in both.cells.values() if c.stage == "fit"]
+    anew = plan(methods=("san:op",), seeds=2, threats=("static",), shipped=False)
+    assert not any("shipped=false" in note for note in anew.notes)
+    fits = [c for c in anew.cells.values() if c.stage == "fit" and c.params["method"] == "san"]
+    assert [c.params["seed"] for c in fits] == [0, 1]
+
+
 def test_every_method_meets_the_same_attackers_on_as_many_faces():
     planned = plan(methods=("blur", "san:op", "grey"), attackers=("svm", "knn"))
     for stage in RUNG_STAGES:
