@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attackers._blocks.kernel import StoredKernelAttacker
 from attackers._blocks.neighbours import gaps, nearest
 from attackers._blocks.per_attribute import (
-    ArrayAttacker,
     balanced_log,
     indistinct,
     reported,
     spread,
     tasks,
 )
-from bench.api import Attribute, Context, KernelAttacker, Products, Scores, State
+from bench.api import Attribute, Context, Products, Scores, State
 
 _UNKNOWN = -1
 
 
-class NearestNeighbours(ArrayAttacker, KernelAttacker):
+class NearestNeighbours(StoredKernelAttacker):
     """The vote of the `neighbours` nearest training embeddings (Euclidean), each with weight 1 / distance.
 
     Training embeddings at distance 0 outvote all others. Equal to scikit-learn's KNeighborsClassifier with
@@ -54,10 +54,6 @@ class NearestNeighbours(ArrayAttacker, KernelAttacker):
             state |= {f"{task.name}/{key}": values for key, values in model.items()}
         self.restore(state)
         return {"samples": {task.name: len(task.rows) for task in found}}
-
-    def _references(self) -> NDArray[np.float32]:
-        references: NDArray[np.float32] = self.state()["vectors"]
-        return references
 
     def _block_scores(self, block: Products, ctx: Context) -> Scores:
         models = self._models()

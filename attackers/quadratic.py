@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attackers._blocks.per_attribute import ArrayAttacker, Task, indistinct, reported, spread, tasks
+from attackers._blocks.kernel import StoredKernelAttacker
+from attackers._blocks.per_attribute import indistinct, reported, spread, tasks
 from attackers._blocks.ridge import class_ridge
-from bench.api import Attribute, Context, KernelAttacker, Products, Scores, State
+from bench.api import Attribute, Context, Products, Scores, State
 
 
-class Quadratic(ArrayAttacker, KernelAttacker):
+class Quadratic(StoredKernelAttacker):
     """Regularised least squares in the space of degree-2 polynomials, solved with the kernel (1 + x.y)^2.
 
     Targets are +1 and -1 for each class against the rest, samples weighted so that classes have equal say.
@@ -36,29 +37,20 @@ class Quadratic(ArrayAttacker, KernelAttacker):
         ctx: Context,
     ) -> Mapping[str, Any]:
         found, vectors = tasks(labels, attributes, ctx.seed), products.vectors
-        if indistinct(vectors):
-            return self._learn_nothing(vectors, found)
-        scale = 1 / np.mean(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
-        kernel = _kernel(products, scale)
-        state: State = {"vectors": vectors, "scale": np.array([scale])}
+        # No polynomial tells equal embeddings apart, so all of them are given the same, 0.
+        nothing = indistinct(vectors)
+        scale = 1.0 if nothing else 1 / np.mean(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
+        kernel = None if nothing else _kernel(products, scale)
+        state: State = {"vectors": vectors[:1] if nothing else vectors, "scale": np.array([scale])}
         for task in reported(found, self.id, ctx):
-            learned = {"dual": class_ridge(kernel, task, self.settings["penalty"])} | task.facts
+            if kernel is None:
+                dual = np.zeros((1, len(task.present)))
+            else:
+                dual = class_ridge(kernel, task, self.settings["penalty"])
+            learned = {"dual": dual} | task.facts
             state |= {f"{task.name}/{key}": values for key, values in learned.items()}
         self.restore(state)
         return {"samples": {task.name: len(task.rows) for task in found}}
-
-    def _learn_nothing(self, vectors: NDArray[np.float32], found: Sequence[Task]) -> Mapping[str, Any]:
-        """Equal embeddings: no polynomial tells them apart, so all are given the same, 0."""
-        state: State = {"vectors": vectors[:1], "scale": np.ones(1)}
-        for task in found:
-            learned = {"dual": np.zeros((1, len(task.present)))} | task.facts
-            state |= {f"{task.name}/{key}": values for key, values in learned.items()}
-        self.restore(state)
-        return {"samples": {task.name: len(task.rows) for task in found}}
-
-    def _references(self) -> NDArray[np.float32]:
-        references: NDArray[np.float32] = self.state()["vectors"]
-        return references
 
     def _block_scores(self, block: Products, ctx: Context) -> Scores:
         models = self._models()

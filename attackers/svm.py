@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attackers._blocks.kernel import StoredKernelAttacker
 from attackers._blocks.per_attribute import (
-    ArrayAttacker,
     Float,
     Task,
     indistinct,
@@ -18,13 +18,13 @@ from attackers._blocks.per_attribute import (
     spread,
     tasks,
 )
-from bench.api import Attribute, Context, KernelAttacker, Products, Scores, State
+from bench.api import Attribute, Context, Products, Scores, State
 
 # Up to here the kernel matrix (float64, twice) is held in memory and shared by all attributes.
 _SHARED_SAMPLES = 6000
 
 
-class SupportVectorMachine(ArrayAttacker, KernelAttacker):
+class SupportVectorMachine(StoredKernelAttacker):
     """C-SVC, classes weighted to equal say, kernel exp(-gamma |x - y|^2), one against one (as scikit-learn).
 
     penalty: C. width: gamma times the number of features times the variance of the embeddings, so 1 is
@@ -86,10 +86,6 @@ class SupportVectorMachine(ArrayAttacker, KernelAttacker):
         everything = len(task.rows) == len(inputs)
         part = gram if everything else gram[np.ix_(task.rows, task.rows)]
         return SVC(kernel="precomputed", **shared).fit(part, task.codes)
-
-    def _references(self) -> NDArray[np.float32]:
-        references: NDArray[np.float32] = self.state()["vectors"]
-        return references
 
     def _block_scores(self, block: Products, ctx: Context) -> Scores:
         models = self._models()

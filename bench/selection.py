@@ -72,12 +72,9 @@ class Selection:
 
     # -- methods -------------------------------------------------------------------------------------
 
+    @cached_property
     def methods(self) -> list[tuple[AnyMethod, tuple[Variant, ...]]]:
         """The chosen methods with their variants; `original` comes first, all else is measured against it."""
-        return self._methods
-
-    @cached_property
-    def _methods(self) -> list[tuple[AnyMethod, tuple[Variant, ...]]]:
         known = discover.components("method")
         wanted = _split_variants(self.config.methods)
         if ALL in wanted:
@@ -208,7 +205,7 @@ class Selection:
         """What the chosen outputs of methods, controls aside, hide on a level."""
         return {
             attribute
-            for method, variants in self.methods()
+            for method, variants in self.methods
             if type(method).role == "method" and type(method).level == level
             for variant in variants
             for attribute in variant.obfuscates

@@ -45,7 +45,7 @@ def build_fits(config: RunConfig) -> tuple[Plan, dict[tuple[str, str], str]]:
     cells = CellMaker(plan, choice, config.seed, "truth")
     fits = {
         (m.id, v.part): cells.fit(m, v.part)
-        for m, variants in choice.methods()
+        for m, variants in choice.methods
         for v in variants
         if isinstance(m, Method) and type(m).trained
     }
@@ -60,15 +60,16 @@ class _Planner:
     def __init__(self, plan: Plan, choice: Selection, seed: int, label_source: str) -> None:
         self.plan, self.choice, self.config = plan, choice, choice.config
         self.cells = CellMaker(plan, choice, seed, label_source)
+        self.ladder = Ladder(self.cells, choice.rungs)
         self.outputs: list[Output] = []
 
     def run(self, *, repeat: bool) -> None:
         """repeat: another label source went before, so only what is told labels differs."""
-        for method, variants in self.choice.methods():
+        for method, variants in self.choice.methods:
             for variant in variants:
                 if not self.outputs or not repeat or tells_labels(method, variant):
                     self._output(method, variant)
-        Ladder(self.cells, self.choice.rungs).climb(self.outputs)
+        self.ladder.climb(self.outputs)
         for output in self.outputs[1:] if repeat else self.outputs:
             self._subject(output)
 
@@ -79,7 +80,7 @@ class _Planner:
         elif isinstance(method, Method):
             (self._bound if variant.oracle else self._image)(output, method)
         if not variant.oracle:
-            Ladder(self.cells, self.choice.rungs).prepare(output)
+            self.ladder.prepare(output)
         self.outputs.append(output)
 
     def _hunted(self, method: AnyMethod, variant: Variant) -> tuple[Attribute, ...]:

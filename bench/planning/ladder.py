@@ -110,7 +110,9 @@ class Ladder:
         if output.in_own_space:
             return ""
         units = self._readers(output, self.cells.choice.units)
-        return self._add(FOLDED, output, units, tolerated=self.cells.static_fits(units))
+        said = {role: key for role, key in output.results.items() if role.startswith("attack:")}
+        fits = self.cells.static_fits(units)
+        return self._add(FOLDED, output, units, tolerated=fits | said, sees_test=False)
 
     def aware(self, output: Output) -> str:
         """In a space of its own, where no static attacker can read, also on what should survive."""
@@ -212,7 +214,9 @@ class Ladder:
         *,
         tolerated: Mapping[str, str] | None = None,
         weight: int = 1,
+        sees_test: bool = True,
     ) -> str:
+        """sees_test: whether the rung looks at the output's TEST faces itself."""
         cells = self.cells
         kernel = {"source": discover.code_hash(_KERNEL[rung])} if rung in _KERNEL else {}
         return cells.plan.add(
@@ -228,7 +232,7 @@ class Ladder:
             inputs={
                 "faces": cells.faces(TEST),
                 "known": cells.known_faces,
-                **self._here(output),
+                **(self._here(output) if sees_test else {}),
                 **self._known(output),
                 **(inputs or {}),
             },

@@ -44,7 +44,9 @@ def protocol_settings(name: str) -> dict[str, Any]:
 
     Raises UsageError with the nearest names for an unknown protocol.
     """
-    return dict(load_protocol(name).settings)
+    from bench.protocols.definition import ALL_PAPERS
+
+    return {**ALL_PAPERS, **load_protocol(name).settings}
 
 
 def write_protocol(name: str, rows: pd.DataFrame, curves: pd.DataFrame, folder: Path) -> list[Path]:

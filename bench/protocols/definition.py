@@ -29,9 +29,14 @@ class Item(NamedTuple):
     needs: str
 
 
+ALL_PAPERS: Mapping[str, Any] = {"label_source": ("truth",), "threats": (), "pairs": "all"}
+"""What no paper does otherwise unless its protocol says so: true labels, static attackers, all pairs."""
+
+
 @dataclass(frozen=True)
 class Protocol:
-    """title: paper. settings: keys of `bench.config.RunConfig` and their values. items: in the paper's order.
+    """title: paper. settings: keys of `bench.config.RunConfig` and their values beside `ALL_PAPERS`. items: in
+    the paper's order.
 
     absent: tables and figures of the paper that cannot be made here, and why. notes: where the evaluation
     must differ from the paper's.

@@ -128,9 +128,6 @@ PROTOCOL = Protocol(
         "matchers": ("default",),
         "extractors": ("default",),
         "attributes": ("gender",),
-        "label_source": ("truth",),
-        "threats": (),
-        "pairs": "all",
     },
     items=(
         _figure("auc", "figure_6", "Figure 6: AUC of gender classifiers against n", f"AUC of {_NEEDS}"),

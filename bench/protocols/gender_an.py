@@ -166,9 +166,6 @@ PROTOCOL = Protocol(
         "matchers": ("arcface", "cosface", "se_resnet"),
         "extractors": ("se_resnet",),
         "attributes": ("gender", *AUXILIARY),
-        "label_source": ("truth",),
-        "threats": (),
-        "pairs": "all",
     },
     items=(
         Item(

@@ -86,8 +86,6 @@ PROTOCOL = Protocol(
         "matchers": tuple(sorted(MATCHERS)),
         "extractors": ("se_resnet",),
         "attributes": ("receding_hairline", "bushy_eyebrows", "narrow_eyes", "big_nose", "big_lips"),
-        "label_source": ("truth",),
-        "threats": (),
         "pairs": "1000/2000",
     },
     items=(

@@ -116,9 +116,6 @@ PROTOCOL = Protocol(
         "matchers": ("default", "se_resnet"),
         "extractors": ("default",),
         "attributes": ("default",),
-        "label_source": ("truth",),
-        "threats": (),
-        "pairs": "all",
     },
     items=(_error_rates("gender"), _error_rates("race"), _matching(ROC), _matching(CMC)),
     absent={

@@ -88,9 +88,6 @@ PROTOCOL = Protocol(
         "matchers": ("default",),
         "extractors": ("default",),
         "attributes": ("gender",),
-        "label_source": ("truth",),
-        "threats": (),
-        "pairs": "all",
     },
     items=(
         Item(

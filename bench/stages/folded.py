@@ -9,8 +9,8 @@ from bench.cells import Job
 from bench.components.attacker import Scores
 from bench.faces import most_people
 from bench.stages.faces import attributes_of, faces_of
-from bench.stages.reading import here, known, read, static_attackers
-from bench.stages.scores import packed
+from bench.stages.reading import known, read, static_attackers
+from bench.stages.scores import packed, said_by_static
 from bench.store import Artefact
 from bench.threats.folding import Recalibration
 
@@ -20,16 +20,15 @@ PEOPLE_WITH = 250
 
 
 def run(job: Job) -> Artefact:
-    """params: units, hunted, level, seed, source. inputs: as of `aware`, and fit:<attacker>.
+    """params: units, hunted, level, seed, source. inputs: faces (TEST), attack:<reader>, what the static
+    attackers say of them; known (people of ATTACK), known:<extractor> and known_images; fit:<attacker>.
 
     scores:<attacker>:<attribute>: float32 (N, K) of TEST, set right on protected faces of ATTACK.
     """
-    units, ctx = job.params["units"], job.context
-    attackers = static_attackers(job)
     people = faces_of(job, "known")
     some = most_people(people.identities, PEOPLE_WITH)
-    learned, lost = read(attackers, units, known(job).take(some), ctx)
-    found, silent = read(attackers, units, here(job), ctx)
+    learned, lost = read(static_attackers(job), job.params["units"], known(job).take(some), job.context)
+    found = said_by_static(job)
     table = {}
     for name in sorted(learned.keys() & found.keys()):
         table[name] = {
@@ -37,7 +36,7 @@ def run(job: Job) -> Artefact:
             for a in attributes_of(job.params["hunted"])
             if a.name in found[name]
         }
-    return packed(table, lost | silent)
+    return packed(table, lost)
 
 
 def _set_right(

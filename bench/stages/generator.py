@@ -17,7 +17,6 @@ from bench.stages.protect import ready_method
 from bench.stages.reading import Material, here, known, learn, new_attackers, read
 from bench.stages.scores import Table, packed
 from bench.stages.template_fit import as_templates
-from bench.stages.template_protect import ready_template_method
 from bench.store import Artefact
 from bench.threats.residuals import Standardisation, residual_features, template_residual_features
 
@@ -41,7 +40,7 @@ def run(job: Job) -> Artefact:
     people, test = faces_of(job, "known"), faces_of(job, "faces")
     learned = most_people(people.identities, PEOPLE_WITH)
     attacked = first_photos(test.identities, PHOTOS)
-    method = ready_template_method(job) if job.params["level"] == "template" else ready_method(job)
+    method = ready_method(job)
     usual = _usual_labels(method, people)
     table: Table = {}
     lost: dict[str, str] = {}

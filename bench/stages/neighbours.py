@@ -7,7 +7,7 @@ import numpy as np
 from bench.cells import Job
 from bench.stages.distinct import distinct
 from bench.stages.faces import attributes_of, faces_of
-from bench.stages.reading import here, known
+from bench.stages.reading import here, known, placed
 from bench.stages.scores import packed
 from bench.store import Artefact
 from bench.threats.neighbours import fit_neighbours, neighbour_scores
@@ -34,8 +34,5 @@ def run(job: Job) -> Artefact:
             {name: people.labels[name][learned] for name in classes},
             classes,
         )
-        scores = {name: np.full((len(rows), total), np.nan, np.float32) for name, total in classes.items()}
-        for name, found in neighbour_scores(attacks, targets[first]).items():
-            scores[name][rows] = found[inverse]
-        table[f"neighbours@{extractor}"] = scores
+        table[f"neighbours@{extractor}"] = placed(neighbour_scores(attacks, targets[first]), rows, inverse)
     return packed(table, {})

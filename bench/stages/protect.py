@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench import shipped
 from bench.cells import Job
 from bench.components.method import Method
+from bench.components.method_base import AnyMethod
 from bench.faces import Faces
 from bench.stages.faces import faces_of
 from bench.stages.fit import as_float, new_method
@@ -31,6 +32,7 @@ def run(job: Job) -> Artefact:
     out the same a second time.
     """
     method = ready_method(job)
+    assert isinstance(method, Method)
     faces = told_faces(job, faces_of(job, "faces"))
     variant = method.variant(job.params["variant"])
     how: dict[str, Any] = {"seed": job.params["seed"], "device": job.environment.device}
@@ -67,20 +69,20 @@ def told_faces(job: Job, faces: Faces) -> Faces:
     return replace(faces, labels={**faces.labels, **labels})
 
 
-def ready_method(job: Job) -> Method:
-    """The image-level method of the cell, with its weights."""
+def ready_method(job: Job) -> AnyMethod:
+    """The method of the cell, of either level, with what it learned or with shipped weights."""
+    p = job.params
+    weights = p.get("weights", "")
 
-    def ready() -> tuple[Method, int]:
-        method = new_method(job.params)
-        assert isinstance(method, Method)
+    def ready() -> tuple[AnyMethod, int]:
+        method = new_method(p)
         if "fit" in job.cell.inputs:
             method.restore(as_float(dict(job.artefact("fit").arrays)))
-        elif job.params["weights"]:
-            method.restore(as_float(shipped.load(job.params["weights"])))
+        elif weights:
+            method.restore(as_float(shipped.load(weights)))
         return method, 4_000_000
 
-    p = job.params
-    learned = job.cell.inputs.get("fit", "") or p["weights"]
+    learned = job.cell.inputs.get("fit", weights)
     what = digest({k: p[k] for k in ("method", "settings", "attributes", "part")})
     return job.recent.get(("method", learned, what), ready)
 

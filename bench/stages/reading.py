@@ -146,7 +146,7 @@ def read(
                 aligned = attackers[name].pretrained is not None
                 some, inverse = distinct_faces(inputs, aligned=aligned)
                 try:
-                    table[name] = _spread(attackers[name].scores(some, ctx), rows, inverse)
+                    table[name] = placed(attackers[name].scores(some, ctx), rows, inverse)
                 except BenchError as error:
                     lost[name] = str(error)
         else:
@@ -156,13 +156,15 @@ def read(
                 if isinstance(answer, BenchError):
                     lost[name] = str(answer)
                 else:
-                    table[name] = _spread(answer, rows, inverse)
+                    table[name] = placed(answer, rows, inverse)
     return table, lost
 
 
-def _spread(found: Scores, rows: NDArray[np.bool_], inverse: NDArray[np.intp]) -> Scores:
-    spread = {}
+def placed(found: Scores, rows: NDArray[np.bool_], inverse: NDArray[np.intp] | slice = slice(None)) -> Scores:
+    """Scores of the faces at `rows` (N,) among all N, NaN for the others. inverse: which row of `found` each
+    of these faces has; by default its own."""
+    table = {}
     for attribute, values in found.items():
-        spread[attribute] = np.full((len(rows), values.shape[1]), np.nan, np.float32)
-        spread[attribute][rows] = values[inverse]
-    return spread
+        table[attribute] = np.full((len(rows), values.shape[1]), np.nan, np.float32)
+        table[attribute][rows] = values[inverse]
+    return table

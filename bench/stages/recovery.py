@@ -7,18 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench import discover
 from bench.cells import Job
 from bench.components.attacker import Attacker
-from bench.components.matcher import Matcher
 from bench.errors import MetricError
 from bench.faces import Attribute, Faces, first_photos, most_people
 from bench.metrics.privacy import attribute_leak
-from bench.stages.distinct import distinct_faces
+from bench.stages.embed import embedded, ready_matcher
 from bench.stages.faces import attributes_of, faces_of
-from bench.stages.reading import Material, here, known, read, static_attackers
+from bench.stages.reading import Material, here, known, placed, read, static_attackers
 from bench.stages.scores import Table, packed
 from bench.store import Artefact
 from bench.threats.restoration import RESTORATIONS, TemplateRestoration
@@ -57,7 +54,10 @@ class _Images:
         self.job, self.units = job, job.params["units"]
         self.attributes = attributes_of(job.params["hunted"])
         self.attackers = static_attackers(job)
-        self.extractors = {name: self._extractor(name) for name in job.params["extractors"]}
+        self.extractors = {
+            name: ready_matcher(job, identity, f"extractor:{name}")
+            for name, identity in job.params["extractors"].items()
+        }
 
     def run(self) -> Artefact:
         """Attackers of one extractor, and each one of images, read TEST through the restoration that served
@@ -72,7 +72,8 @@ class _Images:
             self.job.context.report(number, len(chosen), f"restored by {restoration}")
             mine = {n: a for n, a in self.attackers.items() if chosen.get(self._group(n)) == restoration}
             found, silent = self._read(mine, test, restoration)
-            table, lost = table | _at(rows, found), lost | silent
+            table |= {name: placed(scores, rows) for name, scores in found.items()}
+            lost |= silent
         return packed(table, lost, self.attributes, attacked=rows, restorations=chosen)
 
     def _choose(self, seen: Material, people: Faces) -> tuple[dict[str, str], dict[str, str]]:
@@ -96,47 +97,13 @@ class _Images:
     ) -> tuple[Table, dict[str, str]]:
         assert seen.faces is not None
         assert seen.failed is not None
-        some, inverse = distinct_faces(seen.faces, aligned=True)
-        restored = RESTORATIONS[restoration](some.images)
-        faces = replace(seen.faces, images=restored[inverse])
+        faces = replace(seen.faces, images=RESTORATIONS[restoration](seen.faces.images))
         wanted = {self.units[name]["extractor"] for name in attackers} - {""}
         vectors = {
-            name: self._embed(self.extractors[name], replace(some, images=restored), inverse, seen.failed)
+            name: embedded(self.extractors[name], faces, seen.failed, self.job.context)
             for name in sorted(wanted)
         }
         return read(attackers, self.units, Material(vectors, faces, seen.failed), self.job.context)
-
-    def _embed(
-        self, matcher: Matcher, some: Faces, inverse: NDArray[np.intp], failed: NDArray[np.bool_]
-    ) -> NDArray[np.float32]:
-        vectors = matcher.embed(some, self.job.context)[inverse]
-        vectors[failed] = np.nan
-        return vectors
-
-    def _extractor(self, name: str) -> Matcher:
-        job = self.job
-
-        def ready() -> tuple[Matcher, int]:
-            matcher: Matcher = discover.load_class("matcher", name)(
-                **job.params["extractors"][name]["settings"]
-            )
-            if f"extractor:{name}" in job.cell.inputs:
-                matcher.restore(dict(job.artefact(f"extractor:{name}").arrays))
-            matcher.prepare(job.context)
-            return matcher, 4_000_000
-
-        return job.recent.get(("matcher", job.cell.inputs.get(f"extractor:{name}", name)), ready)
-
-
-def _at(rows: NDArray[np.bool_], table: Table) -> Table:
-    """Scores of the faces at `rows` among those of all faces, NaN for the others."""
-    found: Table = {}
-    for name, scores in table.items():
-        for attribute, values in scores.items():
-            spread = np.full((len(rows), values.shape[1]), np.nan, np.float32)
-            spread[rows] = values
-            found.setdefault(name, {})[attribute] = spread
-    return found
 
 
 def _mean_leak(scores: Mapping[str, Any], people: Faces, attributes: tuple[Attribute, ...]) -> float:

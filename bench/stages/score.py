@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from bench.scoring.privacy import Reading, kept_rows
 from bench.scoring.quality import quality_rows
 from bench.scoring.rows import POOL, Population, RowMaker
 from bench.stages.faces import attributes_of, faces_of
-from bench.stages.scores import ATTACKED, Table, unpacked
+from bench.stages.scores import ATTACKED, Table, said_by_static, unpacked
 from bench.store import Artefact
 
 VERSION = 2
@@ -90,10 +91,11 @@ def _warnings(job: Job) -> list[str]:
 def _privacy(job: Job, make: RowMaker, people: Population) -> list[Row]:
     p = job.params
     faces = faces_of(job, "faces")
-    static = _static(job, "")
+    static = said_by_static(job)
     rungs = {STATIC: static} | {
         rung: unpacked(job.artefact(rung)) for rung in p["rungs"] if rung in job.cell.inputs
     }
+    originals = _originals(job, rungs)
     rows: list[Row] = []
     for attribute in attributes_of(p["attributes"]):
         role = "obfuscated" if attribute.name in p["obfuscates"] else "kept"
@@ -108,12 +110,16 @@ def _privacy(job: Job, make: RowMaker, people: Population) -> list[Row]:
         labels = faces.labels[attribute.name]
         if role == "obfuscated":
             rows += _lost(job, here, p["rungs"])
-            readings = {rung: _readings(job, rung, table, attribute.name) for rung, table in rungs.items()}
+            readings = {
+                rung: _readings(job, rung, table, originals[rung], attribute.name)
+                for rung, table in rungs.items()
+            }
             rows += ladder_rows(here, attribute, labels, readings, people)
             continue
-        asked = rungs.get(threat, {})
+        asked, plain = rungs.get(threat, {}), originals.get(threat, {})
+        said = _readings(job, threat, asked, plain, attribute.name)
         try:
-            rows += kept_rows(here, attribute, labels, _readings(job, threat, asked, attribute.name), people)
+            rows += kept_rows(here, attribute, labels, said, people)
         except MetricError as error:
             rows.append(here.undefined("cac", str(error), component=POOL))
     return rows
@@ -135,27 +141,26 @@ def _lost(job: Job, make: RowMaker, rungs: list[str]) -> list[Row]:
     return rows
 
 
-def _static(job: Job, prefix: str) -> Table:
-    """What the static attackers said, of the subject or (prefix `original:`) of the originals."""
-    table: Table = {}
-    for role in job.cell.inputs:
-        if role.startswith(f"{prefix}attack:"):
-            table |= unpacked(job.artefact(role))
-    return table
-
-
-def _readings(job: Job, rung: str, table: Table, attribute: str) -> list[Reading]:
-    """What each attacker says of the protected faces, beside what it says of the originals: the static one of
-    its name, or the same rung's where there is none."""
-    theirs = _static(job, "original:")
+def _readings(job: Job, rung: str, table: Table, originals: Table, attribute: str) -> list[Reading]:
+    """What each attacker says of the protected faces, beside what it says of the originals."""
     attacked = job.artefact(rung).arrays.get(ATTACKED) if rung in job.cell.inputs else None
-    if (role := f"original:{rung}") in job.cell.inputs:
-        theirs = unpacked(job.artefact(role)) | theirs
     return [
-        Reading(attacker, scores[attribute], theirs[attacker][attribute], attacked)
+        Reading(attacker, scores[attribute], originals[attacker][attribute], attacked)
         for attacker, scores in sorted(table.items())
-        if attribute in scores and attribute in theirs.get(attacker, {})
+        if attribute in scores and attribute in originals.get(attacker, {})
     ]
+
+
+def _originals(job: Job, rungs: Iterable[str]) -> dict[str, Table]:
+    """Rung -> what was said of the originals: by the static attacker of a name, or on the same rung where
+    there is none."""
+    static = said_by_static(job, "original:")
+    return {
+        rung: (unpacked(job.artefact(role)) | static)
+        if (role := f"original:{rung}") in job.cell.inputs
+        else static
+        for rung in rungs
+    }
 
 
 def _matching(job: Job, make: RowMaker) -> list[Row]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.cells import Job
 from bench.faces import Attribute
 from bench.store import Artefact
 
@@ -46,6 +47,15 @@ def unpacked(artefact: Artefact) -> Table:
         if name.startswith("scores:"):
             _, attacker, attribute = name.split(":")
             table.setdefault(attacker, {})[attribute] = values
+    return table
+
+
+def said_by_static(job: Job, prefix: str = "") -> Table:
+    """What the static attackers said, of the subject or (prefix `original:`) of the originals."""
+    table: Table = {}
+    for role in job.cell.inputs:
+        if role.startswith(f"{prefix}attack:"):
+            table |= unpacked(job.artefact(role))
     return table
 
 

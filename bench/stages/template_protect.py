@@ -7,10 +7,9 @@ import numpy as np
 from bench.cells import Job
 from bench.components.embedding_method import EmbeddingMethod
 from bench.stages.faces import faces_of
-from bench.stages.fit import new_method
-from bench.stages.protect import told_faces
+from bench.stages.protect import ready_method, told_faces
 from bench.stages.template_fit import as_templates
-from bench.store import Artefact, digest
+from bench.store import Artefact
 
 VERSION = 1
 
@@ -21,7 +20,8 @@ def run(job: Job) -> Artefact:
 
     vectors: float32 (N, D), unit length, NaN where the matcher or the method failed: as an embed cell's.
     """
-    method = ready_template_method(job)
+    method = ready_method(job)
+    assert isinstance(method, EmbeddingMethod)
     faces = told_faces(job, faces_of(job, "faces"))
     variant = method.variant(job.params["variant"])
     vectors = method.protect(
@@ -33,18 +33,3 @@ def run(job: Job) -> Artefact:
     return Artefact(
         {"vectors": vectors}, {"images": len(vectors), "lost": int(np.isnan(vectors[:, 0]).sum())}
     )
-
-
-def ready_template_method(job: Job) -> EmbeddingMethod:
-    """The template-level method of the cell, with what it learned."""
-
-    def ready() -> tuple[EmbeddingMethod, int]:
-        method = new_method(job.params)
-        assert isinstance(method, EmbeddingMethod)
-        if "fit" in job.cell.inputs:
-            method.restore(dict(job.artefact("fit").arrays))
-        return method, 4_000_000
-
-    p = job.params
-    what = digest({k: p[k] for k in ("method", "settings", "attributes", "part")})
-    return job.recent.get(("template_method", job.cell.inputs.get("fit", ""), what), ready)
