@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 STAGES = (
     "faces",
+    "pairs",
     "auxiliary",
     "fit",
     "matcher_fit",
@@ -35,6 +36,7 @@ STAGES = (
     "neighbours",
     "generator",
     "match",
+    "niqe_fit",
     "quality",
     "score",
 )

@@ -6,7 +6,7 @@ import functools
 import inspect
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
 import typer
 
 from bench import __version__
+from bench.commands.data import app as data_commands
+from bench.commands.weights import app as weights_commands
 from bench.errors import BenchError, InputError, Unavailable, UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(weights_commands, name="weights")
+app.add_typer(data_commands, name="data")
 
 # typer does not name the class that its errors of usage share.
 _CommandLineError: Any = typer.BadParameter.__base__
@@ -65,6 +70,12 @@ _SHARED_OPTIONS: dict[str, Any] = {
         list[str] | None,
         typer.Option(help="datasets whose join methods learn on, separated by commas; default: the dataset"),
     ],
+    "test_on": Annotated[
+        list[str] | None,
+        typer.Option(
+            help="datasets to evaluate on, one after the other, separated by commas; see --train-on"
+        ),
+    ],
     "weights": _Weights,
     "attackers": _Names,
     "matchers": _Names,
@@ -79,9 +90,13 @@ _SHARED_OPTIONS: dict[str, Any] = {
         list[str] | None,
         typer.Option(help="whose labels methods are told: truth, predicted, random, separated by commas"),
     ],
+    "pairs": Annotated[
+        str | None,
+        typer.Option(help="comparisons: all, the dataset's published list, or MATED/NON_MATED as 1000/2000"),
+    ],
     "protocol": Annotated[
         str | None,
-        typer.Option(help="a paper's own evaluation: gender-an, privacynet, flowsan, li-mm21, san"),
+        typer.Option(help="a published evaluation: gender-an, privacynet, flowsan, li-mm21, san, lfw"),
     ],
     "size": Annotated[
         int | None, typer.Option(help="side of the images in pixels; default: the dataset's own")
@@ -102,14 +117,24 @@ _SHARED_OPTIONS: dict[str, Any] = {
 }
 
 
-def _configured(command: Callable[..., None]) -> Callable[..., None]:
-    """Make `command(config, ...)` a command with the options that all commands on a run share."""
+_LEARNING_OPTIONS = (
+    *("dataset", "data", "train_on", "weights", "size", "preset", "seed"),
+    *("workers", "device", "store", "config", "set", "verbose"),
+)
+"""Those that say what a method learns on and where work is done and kept."""
+
+
+def _configured(
+    command: Callable[..., None], options: Collection[str] = _SHARED_OPTIONS
+) -> Callable[..., None]:
+    """Make `command(config, ...)` a command with the options that commands on a run share, or some of them."""
+    chosen = {name: annotation for name, annotation in _SHARED_OPTIONS.items() if name in options}
     hints = get_type_hints(command, localns={"RunConfig": object}, include_extras=True)
     own = list(inspect.signature(command).parameters.values())[1:]
 
     @functools.wraps(command)
     def with_options(**given: Any) -> None:
-        config = _read_config({name: given.pop(name) for name in _SHARED_OPTIONS})
+        config = _read_config({name: given.pop(name) for name in chosen})
         command(config, **given)
 
     shared = [
@@ -119,7 +144,7 @@ def _configured(command: Callable[..., None]) -> Callable[..., None]:
             default=False if name == "verbose" else None,
             annotation=annotation,
         )
-        for name, annotation in _SHARED_OPTIONS.items()
+        for name, annotation in chosen.items()
     ]
     kind = inspect.Parameter.KEYWORD_ONLY
     parameters = [*shared, *(p.replace(kind=kind, annotation=hints[p.name]) for p in own)]
@@ -146,18 +171,20 @@ def run(config: RunConfig) -> None:
 def plan(config: RunConfig) -> None:
     """Show what a run would do and what is already done, without doing anything."""
     from bench.planning.build import build
+    from bench.sources import evaluations
     from bench.store import Store
 
-    planned = build(config)
     kept = Store(config.store)
-    to_do = 0.0
-    for cell in planned.cells.values():
-        done = kept.has(cell.key)
-        to_do += 0 if done else cell.cost
-        print(f"{'done' if done else 'to do':6} {cell.stage:13} {cell.key[:12]}  {cell.title}")
-    for missing in planned.missing:
-        print(f"unavailable: {missing.kind} {missing.name}: {missing.reason}; {missing.remedy}")
-    print(f"{len(planned.cells)} cells, about {to_do:.0f} core-seconds to do")
+    for part in evaluations(config):
+        planned = build(part)
+        to_do = 0.0
+        for cell in planned.cells.values():
+            done = kept.has(cell.key)
+            to_do += 0 if done else cell.cost
+            print(f"{'done' if done else 'to do':6} {cell.stage:13} {cell.key[:12]}  {cell.title}")
+        for missing in planned.missing:
+            print(f"unavailable: {missing.kind} {missing.name}: {missing.reason}; {missing.remedy}")
+        print(f"{part.dataset}: {len(planned.cells)} cells, about {to_do:.0f} core-seconds to do")
 
 
 @app.command()
@@ -188,9 +215,36 @@ def claims(config: RunConfig) -> None:
     """Re-test what the papers claim on what is already computed: held, not held, or cannot tell, and why."""
     from bench.claims import run as retest_claims
     from bench.report.claims import to_lines
+    from bench.sources import evaluations
 
-    for line in to_lines(retest_claims(config, _say)):
-        print(line)
+    for part in evaluations(config):
+        for line in to_lines(retest_claims(part, _say)):
+            print(line)
+
+
+@app.command()
+@functools.partial(_configured, options=_LEARNING_OPTIONS)
+def protect(
+    config: RunConfig,
+    source: Annotated[Path, typer.Argument(metavar="IN", help="folder of photographs; never written to")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="folder for protected faces and a CSV")],
+    method: Annotated[str, typer.Option(help="one output of a method, as flowsan:n=3")],
+    paste: Annotated[
+        bool, typer.Option("--paste", help="put protected faces back into their photographs")
+    ] = False,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV of true labels: file and one column an attribute; else predicted")
+    ] = None,
+) -> None:
+    """Protect the faces in a folder of photographs.
+
+    Every file is accounted for in OUT/protected.csv; repeating the command continues where it stopped. A
+    method that learns does so on --dataset, as in `run`.
+    """
+    from bench.user_photos.run import protect_folder
+
+    if protect_folder(config, source, target, method=method, paste=paste, labels=labels, say=_say):
+        raise typer.Exit(SOME_FAILED)
 
 
 @app.command("list")

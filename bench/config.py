@@ -30,6 +30,12 @@ class RunConfig(BaseModel):
     train_on_options: dict[str, dict[str, Any]] = Field(
         {}, description="options of the other datasets in train_on, by dataset"
     )
+    test_on: tuple[str, ...] = Field(
+        (), description="datasets to evaluate on, one after the other, in place of `dataset`"
+    )
+    test_on_options: dict[str, dict[str, Any]] = Field(
+        {}, description="options of the datasets in test_on, by dataset"
+    )
     weights: Path | None = Field(None, description="folder of pretrained networks; else BENCH_WEIGHTS")
     size: int = Field(0, ge=0, description="side of the images in pixels; 0: the dataset's own default")
     methods: tuple[str, ...] = Field((ALL,), description="methods or method:variant")
@@ -45,13 +51,16 @@ class RunConfig(BaseModel):
     adaptive_images: int = Field(
         1200, ge=0, description="faces of ATTACK that adaptive attackers learn on, whole people; 0: all"
     )
-    pairs: str = Field("all", description="comparisons: `all`, or MATED/NON_MATED drawn once, as 1000/2000")
+    pairs: str = Field(
+        "all",
+        description="comparisons: `all`, the `published` list, or MATED/NON_MATED drawn once, as 1000/2000",
+    )
     protocol: str = Field("", description="protocol of a paper, whose settings all others override")
     options: dict[str, dict[str, Any]] = Field({}, description="component -> its options, over the preset")
     seed: int = Field(0, ge=0, description="the only source of randomness")
     seeds: int = Field(1, ge=1, description="how many seeds to run, from `seed` upwards")
     resamples: int = Field(1000, ge=100, description="bootstrap resamples over identities")
-    quality_images: int = Field(128, ge=1, description="images a variant for LPIPS and NIQE")
+    quality_images: int = Field(128, ge=0, description="images a variant for LPIPS and NIQE; 0: no quality")
     workers: int = Field(0, ge=0, description="worker processes; 0: one a core")
     device: str = Field("cpu", description="torch device of the workers")
     store: Path = Field(Path(".bench"), description="where finished work is kept")
@@ -60,8 +69,8 @@ class RunConfig(BaseModel):
     @field_validator("pairs")
     @classmethod
     def _known_pairs(cls, text: str) -> str:
-        if not re.fullmatch(r"all|[1-9]\d*/[1-9]\d*", text):
-            raise ValueError("write all, or MATED/NON_MATED as 1000/2000")
+        if not re.fullmatch(r"all|published|[1-9]\d*/[1-9]\d*", text):
+            raise ValueError("write all, published, or MATED/NON_MATED as 1000/2000")
         return text
 
 

@@ -246,8 +246,11 @@ def _attacks(attacker: Any) -> None:
         context = _context(folder)
         twin = type(attacker)(preset=CHECK_PRESET)
         if attacker.trained:
+            numbers = type(attacker).learns == "numbers"
             learnable = [
-                a for a in faces.attributes if not a.is_number and len(np.unique(faces.labels[a.name])) > 1
+                a
+                for a in faces.attributes
+                if a.is_number == numbers and len(np.unique(faces.labels[a.name])) > 1
             ]
             attacker.fit(inputs, faces.labels, learnable, context)
             twin.restore(attacker.state())

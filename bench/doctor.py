@@ -11,7 +11,7 @@ from bench import __version__
 from bench.discover import PACKAGES, components, load_class
 from bench.errors import Unavailable
 from bench.run import machine
-from bench.weights import WeightsFolder
+from bench.weights import WeightsFolder, pretrained_file
 
 
 def diagnose(weights: Path | None) -> Iterator[str]:
@@ -39,10 +39,8 @@ def _components(kind: str, folder: WeightsFolder | None) -> Iterator[str]:
     for name in components(kind):
         try:
             pretrained = getattr(load_class(kind, name), "pretrained", None)
-            if pretrained is not None and folder is None:
-                raise Unavailable("no weights folder", "give --weights FOLDER or set BENCH_WEIGHTS")
-            if pretrained is not None and folder is not None:
-                folder.path(pretrained)
+            if pretrained is not None:
+                pretrained_file(pretrained, folder)
             ready.append(name)
         except Unavailable as error:
             problems.append(f"  {kind} {name}: {error}")

@@ -68,7 +68,8 @@ class Faces:
     labels: attribute name -> float32 (N,): class index or number; NaN where unknown.
     attributes: the attributes that `labels` holds.
     landmarks: float32 (N, 5, 2) or None: x, y in pixels of `images`, pixel centres at integers, of left eye,
-        right eye, nose tip, left and right mouth corner as seen in the image.
+        right eye, nose tip, left and right mouth corner as seen in the image. NaN where no face was found in
+        the photograph: a failure to acquire, which nothing downstream may score.
     parts: uint8 (N, H, W) or None: face part of each pixel, numbered by `PART_NAMES`.
     """
 
@@ -102,6 +103,13 @@ class Faces:
     def size(self) -> int:
         """Side of the square images in pixels."""
         return int(self.images.shape[1])
+
+    @property
+    def acquired(self) -> NDArray[np.bool_]:
+        """Which faces (N,) were found in their photographs: all but those with unknown landmarks."""
+        if self.landmarks is None:
+            return np.ones(len(self), bool)
+        return np.asarray(np.isfinite(self.landmarks).all(axis=(1, 2)))
 
     def attribute(self, name: str) -> Attribute:
         return next(a for a in self.attributes if a.name == name)

@@ -68,10 +68,45 @@ ARCFACE_112 = Alignment(tuple((x + 8, y) for x, y in _SPHEREFACE), (0, 0, 112, 1
 INTEL_128 = Alignment(tuple((128 * x, 128 * y) for x, y in _INTEL), (0, 0, 128, 128), 128, 128)
 """Template of Intel's face-reidentification-retail-0095."""
 
+CELEBA_FACE_BOX: Box = (47.2, 65.2, 130.7, 183.9)
+"""Where a detector sees the face in aligned 178x218 CelebA: mean box of UltraFace over 600 images."""
+
+_OPENFACE: Points = (
+    (0.27737, 0.16728),
+    (0.70615, 0.15900),
+    (0.49209, 0.42211),
+    (0.30711, 0.64185),
+    (0.69541, 0.63414),
+)
+
+OPENFACE_96 = Alignment(tuple((96 * x, 96 * y) for x, y in _OPENFACE), (0, 0, 96, 96), 96, 96)
+"""Five points of the 68-point mean face of OpenFace (its `align_dlib.py`), which spans the image from the
+outermost point to the outermost: centres of the eyes' six points, tip of the nose, corners of the mouth."""
+
+_DLIB: Points = ((47.55, 46.60), (100.48, 46.60), (74.01, 76.56), (50.41, 103.02), (97.61, 103.02))
+
+DLIB_150 = Alignment(_DLIB, (0, 0, 150, 150), 150, 150)
+"""dlib's face chip of 150 px with a padding of .25: where its mean face of 68 points has the centres of the
+eyes' six points, the tip of the nose and the corners of the mouth."""
+
+CASIANET_96 = Alignment(ARCFACE_112.landmarks, (2.24, 2.24, 109.76, 109.76), 96, 96)
+"""The centre of 96 from faces of 100 px, as DR-GAN takes them (Tran et al., CVPR 2017); where the landmarks
+lie in those the paper does not say: ArcFace's template stands in."""
+
 
 def celeba_box(left: float, top: float, right: float, bottom: float, side: int) -> Alignment:
     """A box of the aligned 178x218 CelebA frame, brought to `side` x `side`."""
     return Alignment(CELEBA_LANDMARKS, (left, top, right, bottom), side, side)
+
+
+VGGFACE2_224 = celeba_box(41.4, 77.0, 136.4, 172.0, side=224)
+"""The crop of VGGFace2 (Cao et al., FG 2018): `CELEBA_FACE_BOX` 1.3 times as wide and high, scaled until its
+shorter side is 256, of that the central 224."""
+
+FACENET_160 = celeba_box(32.7, 50.7, 145.2, 198.4, side=160)
+"""The crop on which FaceNet's weights were validated on LFW (davidsandberg/facenet: detector box, a margin of
+32 px in photographs of 250 px, stretched to 160): `CELEBA_FACE_BOX` with that margin, scaled by the distance
+of the eyes."""
 
 
 def align(faces: Faces, alignment: Alignment) -> NDArray[np.uint8]:

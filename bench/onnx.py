@@ -39,6 +39,7 @@ class OnnxNetwork:
         options.log_severity_level = 3
         try:
             model = onnx.load(str(self.path))
+            _free_inputs(model.graph)
             _replace_prelu(model.graph)
             return onnxruntime.InferenceSession(
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
@@ -47,6 +48,22 @@ class OnnxNetwork:
             raise Unavailable(
                 f"onnxruntime cannot read {self.path}: {error}", "fetch the file again or update onnxruntime"
             ) from error
+
+
+def _free_inputs(graph: Any) -> None:
+    """Leave the batch size of a graph open, and its weights closed to callers.
+
+    Old exporters list weights among the inputs, which forbids onnxruntime to fold them: UltraFace runs three
+    times as fast without.
+    """
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in weights]
+    del graph.input[:]
+    graph.input.extend(inputs)
+    for value in (*graph.input, *graph.output):
+        shape = value.type.tensor_type.shape
+        if shape.dim and shape.dim[0].dim_value == 1:
+            shape.dim[0].dim_param = "N"
 
 
 def _replace_prelu(graph: Any) -> None:

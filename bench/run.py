@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,7 +19,6 @@ from bench.cells import Cell, Environment
 from bench.config import ALL, RunConfig
 from bench.engines import local
 from bench.engines.local import Failure, Outcome
-from bench.faces import POOLS
 from bench.files import write_atomically
 from bench.ladder import RUNGS, STATIC, WORST
 from bench.planning.build import build
@@ -27,7 +26,7 @@ from bench.planning.plan import Plan, Subject
 from bench.progress import Progress
 from bench.results import FAILED, UNAVAILABLE, Row, to_frame
 from bench.scoring.rows import SampleKey, sample_key, sample_name
-from bench.sources import sources
+from bench.sources import evaluations, sources
 from bench.store import Store, digest
 from bench.weights import WeightsFolder
 
@@ -52,7 +51,17 @@ _CURVE_COLUMNS = (
 
 
 def run(config: RunConfig, say: Callable[[str], None]) -> int:
-    """Run the benchmark and write its report; returns the number of failed cells. `say` prints a line."""
+    """Run the benchmark and write its report; returns the number of failed cells. `say` prints a line.
+
+    With several datasets to test on, one report each and one table over all.
+    """
+    parts = evaluations(config)
+    failed = sum(_evaluate(part, say) for part in parts)
+    _join_reports(parts, say)
+    return failed
+
+
+def _evaluate(config: RunConfig, say: Callable[[str], None]) -> int:
     plan = build(config)
     for note in plan.notes:
         say(f"note: {note}")
@@ -72,10 +81,21 @@ def run(config: RunConfig, say: Callable[[str], None]) -> int:
 
 def collect_only(config: RunConfig, say: Callable[[str], None]) -> None:
     """Write the report of what the store already holds."""
-    plan = build(config)
-    outcome = finished(plan)
-    training_curves(plan, outcome, folder_of(config), say)
-    report(plan, outcome, folder_of(config), say)
+    parts = evaluations(config)
+    for part in parts:
+        plan = build(part)
+        outcome = finished(plan)
+        training_curves(plan, outcome, folder_of(part), say)
+        report(plan, outcome, folder_of(part), say)
+    _join_reports(parts, say)
+
+
+def _join_reports(parts: Sequence[RunConfig], say: Callable[[str], None]) -> None:
+    if len(parts) > 1:
+        from bench.report.joint import write_joint
+
+        folders = [folder_of(part) for part in parts]
+        say(f"leaderboard of all datasets: {write_joint(folders[0].parent, folders)}")
 
 
 def finished(plan: Plan) -> Outcome:
@@ -303,7 +323,7 @@ def provenance(plan: Plan, outcome: Outcome, store: Store) -> dict[str, Any]:
         "command": "python -m bench " + " ".join(_shown_arguments()),
         "dataset": plan.dataset.id,
         "dataset_title": type(plan.dataset).title,
-        "dataset_fingerprint": {pool: plan.dataset.fingerprint(pool)[:16] for pool in POOLS},
+        "dataset_fingerprint": {pool: plan.dataset.fingerprint(pool)[:16] for pool in plan.dataset.pools()},
         "size": plan.dataset.size,
         "pools": _pools(plan, outcome, store),
         "seed": config.seed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from bench.components.matcher import Matcher
 from bench.components.method_base import AnyMethod, Variant
 from bench.config import ALL, DEFAULT, RunConfig
 from bench.errors import Unavailable, UsageError, unknown_name
-from bench.faces import Attribute
+from bench.faces import AGE, ATTACK, DEVELOP, VALIDATION, Attribute
 from bench.foreign import Pretrained
 from bench.ladder import ADAPTIVE, RUNGS
 from bench.results import ORIGINAL
@@ -66,9 +66,40 @@ class Selection:
         self.weights = WeightsFolder.find(config.weights)
         found = sources(config)
         self.dataset: Dataset = open_dataset(
-            config.dataset, found[config.dataset], size=config.size, seed=config.seed
+            config.dataset, found[config.dataset], size=config.size, seed=config.seed, weights=self.weights
         )
         self.learning = Learning.of(self.dataset, config, found)
+
+    # -- pools ---------------------------------------------------------------------------------------
+
+    @property
+    def attack_is_own(self) -> bool:
+        """Whether attackers learn on people of the evaluated dataset; else on those that methods learn from
+        another part of."""
+        return ATTACK in self.dataset.pools()
+
+    @cached_property
+    def learnable(self) -> frozenset[str]:
+        """The pools to learn on that the run has people for; noted where one is lacking."""
+        found = self.learning.pools & {DEVELOP, VALIDATION}
+        if self.attack_is_own or ATTACK in self.learning.pools:
+            found |= {ATTACK}
+        if not self.attack_is_own and ATTACK in found:
+            names = " and ".join(d.id for d in self.learning.datasets)
+            self.notes.append(
+                f"attackers learn on people of {names}: {self.dataset.id} has nobody for {ATTACK.upper()} as "
+                "it is dealt out here; that no person is in both is for the datasets' publishers to say"
+            )
+        return found
+
+    def _learns(self, kind: str, name: str, component: Any) -> bool:
+        """Whether there are people for a trained component to learn on; noted among the missing if not."""
+        pool = DEVELOP if kind == "method" else ATTACK
+        if not component.trained or pool in self.learnable:
+            return True
+        reason = f"{self.dataset.id} has nobody for {pool.upper()} as it is dealt out here"
+        self.miss(kind, name, reason, "add --train-on with a dataset that has")
+        return False
 
     # -- methods -------------------------------------------------------------------------------------
 
@@ -87,7 +118,7 @@ class Selection:
         chosen = []
         for name in [ORIGINAL, *(n for n in known if n in wanted and n != ORIGINAL)]:
             method = self._instance("method", name, self.learning.attributes())
-            if method is not None:
+            if method is not None and self._learns("method", name, type(method)):
                 chosen.append((method, self._variants(method, wanted.get(name, ()))))
         return chosen
 
@@ -118,7 +149,8 @@ class Selection:
     @cached_property
     def matchers(self) -> list[Matcher]:
         names = self._chosen("matcher", self.config.matchers, self._default_matchers)
-        return [m for m in (self._instance("matcher", n) for n in names) if m is not None]
+        found = [m for m in (self._instance("matcher", n) for n in names) if m is not None]
+        return [m for m in found if self._learns("matcher", m.id, type(m))]
 
     def _default_matchers(self) -> list[str]:
         """Pretrained ones where they belong, on photographs; else those that learn on ATTACK."""
@@ -150,15 +182,43 @@ class Selection:
     @cached_property
     def units(self) -> list[Unit]:
         """The attackers, those that read embeddings once for each extractor."""
-        labelled = {a.name for a in self.dataset.attributes()}
+        known = self._labelled_classes | {a.name for a in self.numbers}
         units = []
-        for name in self._chosen("attacker", self.config.attackers, self._default_attackers):
-            attacker = self._instance("attacker", name)
-            if attacker is None or (attacker.predicts and not labelled & set(attacker.predicts)):
+        for attacker in self._attackers:
+            if attacker.predicts and not known & set(attacker.predicts):
+                continue
+            taught = self.taught_numbers if type(attacker).learns == "numbers" else self.taught
+            if type(attacker).trained and not (
+                taught and self._learns("attacker", attacker.id, type(attacker))
+            ):
                 continue
             readers = [None] if attacker.reads == "image" else self.extractors
             units += [Unit(attacker, e) for e in readers]
         return units
+
+    @cached_property
+    def classifiers(self) -> list[Unit]:
+        """The attackers that tell classes apart."""
+        return [u for u in self.units if self._answers(u.attacker, "classes", self._labelled_classes)]
+
+    @cached_property
+    def estimators(self) -> list[Unit]:
+        """The attackers that estimate a number."""
+        numbers = {a.name for a in self.numbers}
+        return [u for u in self.units if self._answers(u.attacker, "numbers", numbers)]
+
+    @cached_property
+    def _attackers(self) -> list[Attacker]:
+        """The chosen ones that can run here, whether or not they have something to say of the dataset."""
+        names = self._chosen("attacker", self.config.attackers, self._default_attackers)
+        return [a for a in (self._instance("attacker", n) for n in names) if a is not None]
+
+    @staticmethod
+    def _answers(attacker: Attacker, kind: str, names: Set[str]) -> bool:
+        """Whether it learns attributes of a kind, or was trained elsewhere to predict one of `names`."""
+        if attacker.predicts:
+            return bool(names & set(attacker.predicts))
+        return type(attacker).learns == kind
 
     def _default_attackers(self) -> list[str]:
         photographs = self.dataset.photographs
@@ -184,9 +244,48 @@ class Selection:
         whatever the chosen outputs of methods hide."""
         return self._attacked(self.hidden("image") | self.hidden("template"))
 
+    @property
+    def taught(self) -> list[Attribute]:
+        """Those that attackers can learn: all, or what the people of other datasets are labelled with."""
+        if self.attack_is_own:
+            return self.attributes
+        known = {a.name for a in self.learning.attributes()}
+        return [a for a in self.attributes if a.name in known]
+
     def attributes_of(self, level: str) -> list[Attribute]:
         """Those that concern outputs of a level: by default of templates without what image methods add."""
         return self.attributes if level == "image" else self._attacked(self.hidden(level))
+
+    @cached_property
+    def numbers(self) -> list[Attribute]:
+        """The number attributes that attackers estimate, by default all that one can: what the dataset
+        labels, and on photographs without a label of it the age, against the answer on the original."""
+        known = self._known_numbers
+        names = self.config.attributes
+        if DEFAULT not in names and ALL not in names:
+            return [a for n, a in known.items() if n in names]
+        learns = any(type(a).learns == "numbers" for a in self._attackers)
+        predicted = {n for a in self._attackers for n in a.predicts}
+        return [a for n, a in known.items() if learns or n in predicted]
+
+    @cached_property
+    def taught_numbers(self) -> list[Attribute]:
+        """Those of `numbers` that the people whom attackers learn on are labelled with."""
+        source = self.dataset if self.attack_is_own else self.learning
+        known = {a.name for a in source.attributes()}
+        return [a for a in self.numbers if a.name in known]
+
+    @property
+    def _known_numbers(self) -> dict[str, Attribute]:
+        known = {a.name: a for a in self.dataset.attributes() if a.is_number}
+        predicted = any(AGE.name in a.predicts for a in self._attackers)
+        if self.dataset.photographs and predicted:
+            known.setdefault(AGE.name, AGE)
+        return known
+
+    @property
+    def _labelled_classes(self) -> set[str]:
+        return {a.name for a in self.dataset.attributes() if not a.is_number}
 
     def _attacked(self, hidden: set[str]) -> list[Attribute]:
         known = {a.name: a for a in self.dataset.attributes() if not a.is_number}
@@ -197,9 +296,9 @@ class Selection:
         elif ALL in names:
             names = tuple(known)
         for name in names:
-            if name not in known:
-                raise unknown_name(f"attribute of {self.dataset.id}", name, known)
-        return [known[n] for n in names]
+            if name not in known and name not in self._known_numbers:
+                raise unknown_name(f"attribute of {self.dataset.id}", name, [*known, *self._known_numbers])
+        return [known[n] for n in names if n in known]
 
     def hidden(self, level: str) -> set[str]:
         """What the chosen outputs of methods, controls aside, hide on a level."""
@@ -220,6 +319,8 @@ class Selection:
         for name in names:
             if name not in RUNGS and name != ALL:
                 raise unknown_name("threat", name, RUNGS)
+        if ATTACK not in self.learnable:
+            return ()  # nobody whose protected faces an attacker could learn on
         return tuple(r for r in ADAPTIVE if ALL in names or r in names)
 
     def file(self, kind: str, name: str, pretrained: Pretrained) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from bench.errors import InputError, UsageError, unknown_name
 from bench.faces import Attribute
 from bench.joined import join_attributes
 from bench.store import digest
+from bench.weights import WeightsFolder
 
 
 def sources(config: RunConfig) -> dict[str, Source]:
@@ -26,17 +27,62 @@ def sources(config: RunConfig) -> dict[str, Source]:
     options = _options(config)
     if len(names) == 1:
         return {names[0]: Source(config.data, options[names[0]])}
-    for root in config.data:
+    roots = fitting_roots(config.data, names)
+    return {name: Source(roots[name], options[name]) for name in names}
+
+
+def evaluations(config: RunConfig) -> tuple[RunConfig, ...]:
+    """One configuration for each dataset to evaluate on: `config` itself, or one for each of its `test_on`.
+
+    Each is given the folders that hold something of its own datasets. Raises UsageError where it stays open
+    which options or dataset are meant, InputError for a folder that holds nothing of any of them.
+    """
+    if not config.test_on:
+        if config.test_on_options:
+            raise UsageError("test_on_options need --test-on; options of the dataset are dataset_options")
+        return (config,)
+    if "dataset" in config.model_fields_set:
+        raise UsageError(f"--test-on names the datasets to evaluate on: leave out --dataset {config.dataset}")
+    if config.dataset_options:
+        raise UsageError("options of datasets in --test-on belong in test_on_options.<dataset>")
+    for name in config.test_on_options:
+        if name not in config.test_on:
+            raise unknown_name("dataset in test_on_options", name, config.test_on)
+    tested = list(dict.fromkeys(config.test_on))
+    roots = fitting_roots(config.data, [*tested, *config.train_on])
+    out = config.out or Path("runs") / "+".join(tested)
+    return tuple(
+        config.model_copy(
+            update={
+                "dataset": name,
+                "dataset_options": config.test_on_options.get(name, {}),
+                "data": tuple(r for r in config.data if any(r in roots[n] for n in (name, *config.train_on))),
+                "train_on_options": {k: v for k, v in config.train_on_options.items() if k != name},
+                "test_on": (),
+                "test_on_options": {},
+                "out": out / name,
+            }
+        )
+        for name in tested
+    )
+
+
+def fitting_roots(data: Sequence[Path], names: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """Dataset -> the folders of `data` that hold something of it.
+
+    Raises InputError for a folder that is not there or holds nothing of any of them.
+    """
+    for root in data:
         if not root.is_dir():
             raise InputError(f"no such folder: {root}; give --data the folders of {' and '.join(names)}")
     roots: dict[str, tuple[Path, ...]] = {}
     for name in names:
         dataset: type[Dataset] = discover.load_class("dataset", name)
-        roots[name] = tuple(r for r in config.data if dataset.holds(r)) if dataset.needs_data else ()
-    for root in config.data:
+        roots[name] = tuple(r for r in data if dataset.holds(r)) if dataset.needs_data else ()
+    for root in data:
         if not any(root in held for held in roots.values()):
             raise InputError(f"{root} holds nothing of {' or '.join(names)}; give --data their folders")
-    return {name: Source(roots[name], options[name]) for name in names}
+    return roots
 
 
 def _options(config: RunConfig) -> dict[str, dict[str, object]]:
@@ -49,10 +95,13 @@ def _options(config: RunConfig) -> dict[str, dict[str, object]]:
     return {config.dataset: config.dataset_options} | {n: config.train_on_options.get(n, {}) for n in others}
 
 
-def open_dataset(name: str, source: Source, *, size: int, seed: int) -> Dataset:
-    """The dataset called `name`. size: side of the images in pixels, 0 for its own default."""
+def open_dataset(
+    name: str, source: Source, *, size: int, seed: int, weights: WeightsFolder | None = None
+) -> Dataset:
+    """The dataset called `name`. size: side of the images in pixels, 0 for its own default. weights: where
+    the networks are that find faces in photographs."""
     found: Dataset = discover.load_class("dataset", name)(
-        source.roots, size=size, seed=seed, **source.options
+        source.roots, size=size, seed=seed, weights=weights, **source.options
     )
     return found
 
@@ -72,7 +121,9 @@ class Learning:
     def of(cls, evaluated: Dataset, config: RunConfig, found: Mapping[str, Source]) -> Learning:
         """The datasets that `config.train_on` names, or the evaluated one alone. found: see `sources`."""
         others = {
-            name: open_dataset(name, found[name], size=evaluated.size, seed=config.seed)
+            name: open_dataset(
+                name, found[name], size=evaluated.size, seed=config.seed, weights=evaluated.weights
+            )
             for name in config.train_on
             if name != evaluated.id
         }
@@ -86,13 +137,21 @@ class Learning:
         return [d.id for d in self.datasets] != [self.evaluated.id]
 
     @property
+    def pools(self) -> frozenset[str]:
+        """The pools that all of them have people for."""
+        return frozenset.intersection(*(frozenset(d.pools()) for d in self.datasets))
+
+    @property
     def photographs(self) -> bool:
         """Whether networks pretrained on photographs have any business with all of its images."""
         return all(d.photographs for d in self.datasets)
 
     def attributes(self) -> tuple[Attribute, ...]:
-        """All that methods can learn. Raises InputError when two datasets disagree on an attribute."""
-        return join_attributes({d.id: d.attributes() for d in self.datasets})
+        """All that methods can learn. Raises InputError when two datasets, the evaluated one among them,
+        disagree on an attribute."""
+        learned = {d.id: d.attributes() for d in self.datasets}
+        join_attributes({self.evaluated.id: self.evaluated.attributes()} | learned)
+        return join_attributes(learned)
 
     def fingerprint(self, pool: str) -> str:
         """Changes whenever one of the joined pools would."""

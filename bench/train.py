@@ -25,6 +25,8 @@ def train(config: RunConfig, say: Callable[[str], None], *, ship: bool) -> int:
         raise UsageError(
             "weights that ship are for one dataset, learned on its own pools; leave out --ship or --train-on"
         )
+    if config.test_on:
+        raise UsageError("training evaluates nothing: name what to learn on with --train-on or --dataset")
     plan, fits = build_fits(config)
     outcome = execute(plan, say)
     training_curves(plan, outcome, folder_of(config), say)

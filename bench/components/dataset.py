@@ -5,13 +5,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
 from bench.components.base import Component
-from bench.errors import InputError
+from bench.components.survey import Report, Survey
+from bench.errors import InputError, UsageError
 from bench.faces import POOLS, Attribute, Faces, whole_people
+
+if TYPE_CHECKING:
+    from bench.metrics.pair_lists import FoldedPairs
+    from bench.weights import WeightsFolder
 
 
 class Dataset(Component):
@@ -35,11 +40,14 @@ class Dataset(Component):
         *,
         size: int = 0,
         seed: int = 0,
+        weights: WeightsFolder | None = None,
         preset: str = "",
         **overrides: Any,
     ) -> None:
+        """weights: where networks that find faces in photographs are, if there is such a folder."""
         super().__init__(preset=preset, **overrides)
         self.roots = tuple(Path(r) for r in roots)
+        self.weights = weights
         self.size = size or self.default_size
         self.seed = seed
         if self.sizes and self.size not in self.sizes:
@@ -74,7 +82,44 @@ class Dataset(Component):
         faces are expensive: this reads the whole pool."""
         return whole_people(self._load(pool), most)
 
+    def _pools(self) -> tuple[str, ...]:
+        """The pools it has people for; one that lacks DEVELOP or ATTACK can only be tested on."""
+        return POOLS
+
+    def _pairs(self) -> FoldedPairs | None:
+        """Its publisher's list of comparisons between faces of TEST, named by their keys; None: none."""
+        return None
+
+    def _survey(self, report: Report, faces: bool) -> Survey:
+        """A look at every file, for `data verify`; where there are no files of the user's there is none."""
+        raise UsageError(f"{self.id} reads no files of yours, so that there is nothing to verify")
+
     # -- sealed ------------------------------------------------------------------------------------
+
+    @final
+    def pools(self) -> tuple[str, ...]:
+        """Those of `bench.faces.POOLS` that it can deliver."""
+        return self._pools()
+
+    @final
+    def survey(self, report: Report = lambda done, total, text: None, *, faces: bool = False) -> Survey:
+        """How many photos and people each pool has, and what is wrong with files and labels.
+
+        report: told how far it is. faces: whether to look for the face in photos that are not aligned, which
+        takes long and needs the detector. Raises InputError where that much is wrong that nothing can be
+        counted, Unavailable without the detector.
+        """
+        return self._survey(report, faces)
+
+    @final
+    def pairs(self) -> FoldedPairs:
+        """The published list of comparisons. Raises InputError when there is none."""
+        found = self._pairs()
+        if found is None:
+            raise InputError(
+                f"{self.id} comes without a published list of pairs; leave out --pairs published"
+            )
+        return found
 
     @final
     def attributes(self) -> tuple[Attribute, ...]:
@@ -94,6 +139,11 @@ class Dataset(Component):
         """
         if pool not in POOLS:
             raise InputError(f"no pool '{pool}'; pools are {', '.join(POOLS)}")
+        if pool not in self.pools():
+            raise InputError(
+                f"{self.id} has nobody for {pool.upper()} as it is dealt out here; add --train-on with a "
+                "dataset that has"
+            )
         faces = self._load_some(pool, most) if most else self._load(pool)
         if faces.images.shape[1:3] != (self.size, self.size):
             raise InputError(f"{self.id} delivered {faces.images.shape}, not {self.size} px")

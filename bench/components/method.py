@@ -163,12 +163,13 @@ class Method(AnyMethod):
     ) -> Protected:
         """Protect all `faces` with `variant`, rounded to 8 bits as a saved file would be.
 
-        A sample fails, and is counted, when its output is not finite or when a label that the method
-        needs is unknown; its image is then black, never the original. The result does not depend on `batch`.
+        A sample fails, and is counted, when its output is not finite, when a label that the method needs is
+        unknown, or when no face was found in its photograph; its image is then black, never the original.
+        The result does not depend on `batch`.
         Raises ContractError when the hook returns the wrong shape, dtype or range.
         """
         self._usable(variant)
-        known = self._labels(variant, faces.labels, len(faces))[1]
+        known = self._labels(variant, faces.labels, len(faces))[1] & faces.acquired
         images = np.zeros_like(faces.images)
         failed = ~known
         for rows in np.array_split(np.flatnonzero(known), max(1, -(-int(known.sum()) // batch))):

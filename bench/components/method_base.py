@@ -103,9 +103,11 @@ class AnyMethod(Component):
         self.attributes = {a.name: a for a in attributes}
 
     def _variants(self) -> Sequence[Variant]:
-        """All output modes on a dataset with `self.attributes`; none: the method has nothing to do there."""
+        """All output modes on a dataset with `self.attributes`; none: the method has nothing to do there. A
+        control is a yardstick of matching and quality too, so it always has something to do."""
         hidden = tuple(a for a in self.obfuscates if a in self.attributes)
-        return [Variant(obfuscates=hidden)] if hidden or not self.obfuscates else []
+        idle = bool(self.obfuscates) and not hidden and self.role == "method"
+        return [] if idle else [Variant(obfuscates=hidden)]
 
     @final
     def variants(self) -> tuple[Variant, ...]:

@@ -12,16 +12,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import ATTACK, DEVELOP, POOLS, TEST, VALIDATION, Attribute, Dataset, Faces, InputError, yes_no
+from bench.components.survey import Report, Survey
 from bench.datasets._aligned import decode_jpeg, load_images
 from bench.datasets._celeba_files import Listing, holds, read_listing
 from bench.datasets._image_files import ImageFiles
+from bench.datasets._survey import Item, examine
 from bench.errors import unknown_name
 from bench.faces import GENDER, YOUNG
 from bench.geometry import CELEBA_LANDMARKS
@@ -97,6 +99,18 @@ class CelebA(Dataset):
             attributes=attributes,
             landmarks=np.broadcast_to(landmarks, (len(names), 5, 2)).copy(),
         )
+
+    def _survey(self, report: Report, faces: bool) -> Survey:
+        listing, pools = self._listing, self._people.pools
+        male = self._official.index("Male")
+        items = []
+        for name in (n for pool in POOLS for n in pools[pool]):
+            files, signs = listing.files[name], listing.attributes[name]
+            decode = partial(_square, files, name)
+            person = str(listing.identities[name])
+            items.append(Item(name, files, person, repr(signs), float(signs[male] > 0), decode))
+        counts = {pool: (len(n), len({listing.identities[i] for i in n})) for pool, n in pools.items()}
+        return Survey(counts, tuple(examine(items, report)))
 
     # -- what is where -----------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import nan
 from pathlib import Path
 
@@ -25,8 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import ATTACK, DEVELOP, POOLS, TEST, VALIDATION, Attribute, Dataset, Faces, InputError
+from bench.components.survey import Report, Survey
 from bench.datasets._aligned import decode_jpeg, image_source, join_sources, load_images
 from bench.datasets._image_files import ImageFiles
+from bench.datasets._survey import Item, examine
 from bench.errors import unknown_name
 from bench.faces import AGE, AGE_GROUP, GENDER
 
@@ -77,16 +79,16 @@ class UTKFace(Dataset):
         """Of every image in the pool: name, CRC, person and labels; and the size. Zip or folder, all one."""
         images = self._images
         digest = hashlib.sha256(f"{self.size} {self._race[0]}".encode())
-        for name in self._pools[pool]:
+        for name in self._dealt[pool]:
             row = (name, images.crcs[name], images.people[name], images.labels[name])
             digest.update(repr(row).encode())
         return digest.hexdigest()
 
     def _load(self, pool: str) -> Faces:
-        return self._faces(self._pools[pool])
+        return self._faces(self._dealt[pool])
 
     def _load_some(self, pool: str, most: int) -> Faces:
-        return self._faces(self._pools[pool][:most])
+        return self._faces(self._dealt[pool][:most])
 
     def _faces(self, wanted: Sequence[str]) -> Faces:
         images = self._images
@@ -108,6 +110,18 @@ class UTKFace(Dataset):
             landmarks=np.broadcast_to(landmarks, (len(names), 5, 2)).copy(),
         )
 
+    def _survey(self, report: Report, faces: bool) -> Survey:
+        """Copies that count once are named too. Nobody is published, so a copy is of no other person."""
+        files, races = self._images.files, self._race[1]
+        items = []
+        for name in sorted(files):
+            label = _parse(name, files[name].where, races)
+            labels = repr(name.split("_")[:3])
+            decode = partial(_square, files[name], name)
+            items.append(Item(name, files[name], "", labels, label.gender, decode))
+        counts = {pool: (len(names), len(names)) for pool, names in self._dealt.items()}
+        return Survey(counts, tuple(examine(items, report)))
+
     @property
     def _race(self) -> tuple[Attribute, Mapping[str, int]]:
         races = self.settings["races"]
@@ -120,7 +134,7 @@ class UTKFace(Dataset):
         return _read(self.roots, self._race[1])
 
     @cached_property
-    def _pools(self) -> Mapping[str, list[str]]:
+    def _dealt(self) -> Mapping[str, list[str]]:
         """Names of the images in each pool, in random order: file names begin with the age."""
         if self.settings["limit"] < 0:
             raise InputError("dataset option limit must not be negative")

@@ -14,7 +14,7 @@ from bench.errors import InputError, MetricError, UsageError
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-ALL_PAIRS = "all"
+ALL_PAIRS, PUBLISHED_PAIRS = "all", "published"
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,25 @@ def resampled_rates(counts: IdentityCounts, comparison: Comparison, draw: Identi
     return ResampledRates(comparison, counts.cells, fmr, tmr, once / once[0], mated_sum / mated_sum[0])
 
 
+def resampled_share(pairs: ListedPairs, hits: ArrayLike, draw: IdentityDraw) -> Float:
+    """Share of comparisons that hit in each resample, (B,): accuracy from right decisions.
+
+    hits: bool (P,), of the list's comparisons. They are weighted as everywhere here: a mated one w_i times, a
+    non-mated one w_i + w_j - 1 times. NaN where nothing is left.
+    """
+    values = np.asarray(hits, dtype=np.float64)
+    left, right = (draw.codes(ids) for ids in (pairs.reference_ids, pairs.probe_ids))
+    mated = left == right
+    # Sums by identity, so that one product serves all resamples.
+    right_ones, everything = np.zeros((2, len(draw.identities)))
+    for sums, counted in ((right_ones, values), (everything, np.ones(len(values)))):
+        np.add.at(sums, left, counted)
+        np.add.at(sums, right[~mated], counted[~mated])
+    share = draw.weights @ np.stack([right_ones, everything], axis=1)
+    share -= [values[~mated].sum(), float((~mated).sum())]
+    return np.asarray(share[:, 0] / np.where(share[:, 1] > 0, share[:, 1], np.nan))
+
+
 def _grid(comparison: Comparison, points: int, extra: Float) -> Int:
     """Thresholds dense in the tail of the FMR, and where mated scores lie, so that the ROC is smooth."""
     lowest = max(1e-5, 1 / comparison.n_non_mated)

@@ -12,11 +12,12 @@ from bench.config import RunConfig
 from bench.errors import UsageError
 from bench.faces import TEST, Attribute, kept
 from bench.ladder import STATIC
-from bench.planning.cells import CellMaker, hidden_by, tells_labels
+from bench.planning.cells import CellMaker, hidden_by, hidden_numbers, tells_labels
 from bench.planning.ladder import Ladder, Output
 from bench.planning.plan import Plan, Subject
 from bench.selection import Selection
 from bench.stages.faces import attribute_params
+from bench.stages.scores import NUMBERS
 
 
 def build(config: RunConfig) -> Plan:
@@ -74,7 +75,9 @@ class _Planner:
             self._subject(output)
 
     def _output(self, method: AnyMethod, variant: Variant) -> None:
-        output = Output(method, variant, hunted=self._hunted(method, variant))
+        output = Output(
+            method, variant, hunted=self._hunted(method, variant), numbers=self._numbers(method, variant)
+        )
         if isinstance(method, EmbeddingMethod):
             self._template(output, method)
         elif isinstance(method, Method):
@@ -88,10 +91,22 @@ class _Planner:
         if variant.oracle:
             return ()
         level = type(method).level
-        attributes = self.choice.attributes_of(level)
+        taught = {a.name for a in self.choice.taught}
+        attributes = [a for a in self.choice.attributes_of(level) if a.name in taught]
         if type(method).role == "control" and (hidden := self.choice.hidden(level)):
             attributes = [a for a in attributes if a.name in hidden]
         return tuple(hidden_by(method, variant, attributes))
+
+    def _numbers(self, method: AnyMethod, variant: Variant) -> tuple[Attribute, ...]:
+        """The same of numbers; of templates in a space of their own, which none but attackers that learned
+        on them can read, also those that should survive."""
+        labelled = {a.name for a in self.choice.dataset.attributes()}
+        numbers = [a for a in self.choice.taught_numbers if a.name in labelled]
+        if variant.oracle or (isinstance(method, EmbeddingMethod) and not type(method).same_space):
+            return () if variant.oracle else tuple(numbers)
+        if type(method).role == "control" and (hidden := self.choice.hidden(type(method).level)):
+            numbers = [a for a in numbers if not kept((a.name,), hidden)]
+        return tuple(hidden_numbers(method, variant, numbers))
 
     # -- one output --------------------------------------------------------------------------------------
 
@@ -106,7 +121,8 @@ class _Planner:
                 matcher, probe, original.embeds[matcher], baseline, name
             )
         self._static(output)
-        output.results["quality"] = cells.quality(output.images, original.images, name)
+        if self.config.quality_images:
+            output.results["quality"] = cells.quality(output.images, original.images, name)
 
     def _template(self, output: Output, method: EmbeddingMethod) -> None:
         cells, original = self.cells, self.outputs[0]
@@ -193,6 +209,7 @@ class _Planner:
             "obfuscates": hidden,
             "kept": list(kept(names, variant.obfuscates or type(method).obfuscates)),
             "attackers": [u.name for u in units],
+            **self._number_params(output),
             "rungs": [STATIC, *(r for r in self.choice.rungs if r in output.results)],
             "matchers": {m.id: self.choice.seen(m.id) for m in self.choice.matchers},
             "label_source": self.cells.label_source if tells_labels(method, variant) else "truth",
@@ -200,4 +217,18 @@ class _Planner:
             "seed": self.cells.seed,
             "draw_seed": self.config.seed,
             "source": discover.code_hash("bench.stages.score"),
+        }
+
+    def _number_params(self, output: Output) -> dict[str, Any]:
+        """Of what the numbers' rows are made; nothing where there are none, as for a bound without images."""
+        if not self.choice.numbers or output.variant.oracle:
+            return {}
+        numbers = self.choice.numbers
+        hidden = hidden_numbers(output.method, output.variant, numbers)
+        return {
+            "numbers": attribute_params(numbers),
+            "numbers_hidden": [a.name for a in hidden],
+            "numbers_rungs": [r for r in self.choice.rungs if NUMBERS + r in output.results],
+            "classifiers": [u.name for u in self.choice.classifiers],
+            "estimators": [u.name for u in self.choice.estimators],
         }

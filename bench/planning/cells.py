@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import discover, shipped
 from bench.components.dataset import Dataset
@@ -11,11 +11,17 @@ from bench.components.embedding_method import EmbeddingMethod
 from bench.components.matcher import Matcher
 from bench.components.method import Method
 from bench.components.method_base import AnyMethod, Variant
-from bench.faces import ATTACK, DEVELOP, TEST, VALIDATION, Attribute
+from bench.faces import ATTACK, DEVELOP, TEST, VALIDATION, Attribute, kept
+from bench.metrics.pair_lists import PUBLISHED_PAIRS
 from bench.planning.plan import Plan, output_name
 from bench.selection import Selection, Unit
 from bench.stages.faces import attribute_params
 from bench.stages.scores import IMAGES
+from bench.store import digest
+from bench.weights import checksum
+
+if TYPE_CHECKING:
+    from bench.quality.measures import Measure
 
 _CHEAP_FIT_COST, _DEAR_FIT_COST = 2.0, 300.0
 _EMBEDDING_ATTACKER_COST, _PIXEL_ATTACKER_COST = 8.0, 40.0
@@ -48,7 +54,7 @@ class CellMaker:
         return self.plan.add("faces", params, title=f"faces {pool}{where}")
 
     def learned(self, pool: str, most: int = 0) -> str:
-        """The faces of DEVELOP or VALIDATION that methods learn on: one dataset's, or the join of several."""
+        """Faces of the datasets that methods learn on: one dataset's, or the join of several."""
         learning = self.choice.learning
         if not learning.is_joined:
             return self.faces(pool, most)
@@ -59,17 +65,21 @@ class CellMaker:
             "pool": pool,
         } | ({"most": most} if most else {})
         inputs = {f"part:{d.id}": self.faces(pool, dataset=d) for d in learning.datasets}
-        inputs["frame"] = self.faces(DEVELOP)
+        inputs["frame"] = self.faces(DEVELOP if DEVELOP in self.dataset.pools() else TEST)
         return self.plan.add("faces", params, inputs=inputs, title=f"faces {pool} of {' + '.join(names)}")
 
     @property
     def learning(self) -> dict[str, str]:
         return {"develop": self.learned(DEVELOP), "validation": self.learned(VALIDATION)}
 
+    def attack_faces(self, most: int = 0) -> str:
+        """The people that attackers and matchers learn on: the evaluated dataset's, if it has any."""
+        return self.faces(ATTACK, most) if self.choice.attack_is_own else self.learned(ATTACK, most)
+
     @property
     def known_faces(self) -> str:
         """The people of ATTACK whose protected faces adaptive attackers learn on."""
-        return self.faces(ATTACK, self.config.adaptive_images)
+        return self.attack_faces(self.config.adaptive_images)
 
     # -- training ----------------------------------------------------------------------------------------
 
@@ -111,18 +121,20 @@ class CellMaker:
 
     def matcher_fit(self, matcher: Matcher) -> str:
         params = {**self.identity("matcher", matcher), "seed": self.seed}
-        inputs = {"faces": self.faces(ATTACK)}
+        inputs = {"faces": self.attack_faces()}
         return self.plan.add("matcher_fit", params, inputs=inputs, title=f"train matcher {matcher.id}")
 
     def attacker_fit(self, unit: Unit) -> str:
         params = {
             **self.identity("attacker", unit.attacker),
-            "attributes": attribute_params(self.choice.attributes),
+            "attributes": attribute_params(
+                self.choice.taught_numbers if type(unit.attacker).learns == "numbers" else self.choice.taught
+            ),
             "seed": self.seed,
         }
-        inputs, cost = {"faces": self.faces(ATTACK)}, _PIXEL_ATTACKER_COST
+        inputs, cost = {"faces": self.attack_faces()}, _PIXEL_ATTACKER_COST
         if unit.extractor:
-            inputs["embeddings"] = self.embed(unit.extractor, "", "ATTACK", faces=self.faces(ATTACK))
+            inputs["embeddings"] = self.embed(unit.extractor, "", "ATTACK", faces=self.attack_faces())
             cost = _EMBEDDING_ATTACKER_COST
         return self.plan.add(
             "attacker_fit", params, inputs=inputs, title=f"train attacker {unit.name}", cost=cost
@@ -139,7 +151,7 @@ class CellMaker:
             kind: component.id,
             "source": discover.source_hash(kind, component.id),
             "settings": component.settings,
-            "pretrained": pretrained.sha256 if pretrained else "",
+            "pretrained": checksum(pretrained, self.choice.weights) if pretrained else "",
         }
 
     def unit_params(self, units: Iterable[Unit]) -> dict[str, Any]:
@@ -265,12 +277,27 @@ class CellMaker:
             for reader, units in readers.items()
         }
 
+    @property
+    def published_pairs(self) -> str:
+        """The comparisons that the dataset's publisher lists."""
+        listed = self.dataset.pairs()
+        params = {
+            "dataset": self.dataset.id,
+            "source": discover.source_hash("dataset", self.dataset.id),
+            "size": self.dataset.size,
+            "seed": self.dataset.seed,
+            "list": digest([listed.left, listed.right, listed.fold.tolist()]),
+        }
+        inputs = {"faces": self.faces(TEST)}
+        return self.plan.add("pairs", params, inputs=inputs, title=f"published pairs of {self.dataset.id}")
+
     def match(self, matcher: str, probe: str, reference: str, baseline: str, name: str) -> str:
         """probe, reference: embeddings; reference is empty where the two cannot be compared. baseline: the
         originals' match, empty for the originals themselves."""
         inputs = {"faces": self.faces(TEST), "probe": probe}
         inputs |= {"reference": reference} if reference else {}
         inputs |= {"baseline": baseline} if baseline else {}
+        inputs |= {"pairs": self.published_pairs} if self.config.pairs == PUBLISHED_PAIRS else {}
         params = {
             "resamples": self.config.resamples,
             "seed": self.config.seed,
@@ -279,16 +306,34 @@ class CellMaker:
         return self.plan.add("match", params, inputs=inputs, title=f"{name} match {matcher}")
 
     def quality(self, protect: str, originals: str, name: str) -> str:
-        from bench.quality_networks import NEEDED
+        from bench.quality.measures import BY_IMAGE, BY_SET, SET_FACTOR
 
-        files = {k: p for k, p in NEEDED.items() if self.choice.file("quality", k, p)}
         params = {
             "images": self.config.quality_images,
-            "networks": {k: p.sha256 for k, p in files.items()},
-            "source": discover.code_hash("bench.quality_networks"),
+            "set_images": SET_FACTOR * self.config.quality_images,
+            "networks": self._files_of(BY_IMAGE),
+            "sets": self._files_of(BY_SET),
+            "resamples": self.config.resamples,
+            "seed": self.config.seed,
+            "source": discover.code_hash("bench.stages.quality"),
         }
         inputs = {"faces": self.faces(TEST), "images": protect, "originals": originals}
+        inputs |= {"niqe_fit": self.niqe_fit()} if self.choice.attack_is_own else {}
         return self.plan.add("quality", params, inputs=inputs, title=f"{name} quality")
+
+    def _files_of(self, measures: Mapping[str, Measure]) -> dict[str, list[str]]:
+        """Metric -> checksums of its files, of those whose files are all at hand."""
+        weights = self.choice.weights
+        return {
+            name: [checksum(p, weights) for p in measure.files]
+            for name, measure in measures.items()
+            if all(self.choice.file("quality", name, p) for p in measure.files)
+        }
+
+    def niqe_fit(self) -> str:
+        params = {"source": discover.code_hash("bench.stages.niqe_fit")}
+        inputs = {"faces": self.known_faces}
+        return self.plan.add("niqe_fit", params, inputs=inputs, title="fit NIQE's model")
 
 
 def tells_labels(method: AnyMethod, variant: Variant) -> bool:
@@ -305,3 +350,9 @@ def hidden_by(method: AnyMethod, variant: Variant, attributes: Iterable[Attribut
     """
     hidden = variant.obfuscates or type(method).obfuscates
     return [a for a in attributes if a.name in hidden]
+
+
+def hidden_numbers(method: AnyMethod, variant: Variant, numbers: Iterable[Attribute]) -> list[Attribute]:
+    """What of `numbers` the variant should hide, be it under another name: age by its group, or young."""
+    hidden = variant.obfuscates or type(method).obfuscates
+    return [a for a in numbers if not kept((a.name,), hidden)]

@@ -16,7 +16,7 @@ from bench.planning.cells import CellMaker
 from bench.planning.plan import output_name
 from bench.selection import Unit
 from bench.stages.faces import attribute_params
-from bench.stages.scores import IMAGES
+from bench.stages.scores import IMAGES, NUMBERS
 
 _COST_OF_A_PASS = 2.0
 _STAGE = {FOLDED: "folded", AWARE: "aware", RECOVERY: "recovery", SCORE: "neighbours", GENERATOR: "generator"}
@@ -34,7 +34,8 @@ class Output:
     """One variant on its way to a score: keys of what was made of TEST, and of ATTACK for the ladder.
 
     images, known_images: protect cells, empty for templates and bounds. embeds, known_embeds: by matcher.
-    results: role in the score cell -> key. hunted: the attributes that adaptive attackers are set on.
+    results: role in the score cell -> key. hunted: the attributes that adaptive attackers are set on;
+    numbers: those of them that are numbers.
     """
 
     method: AnyMethod
@@ -45,6 +46,7 @@ class Output:
     known_images: str = ""
     known_embeds: dict[str, str] = field(default_factory=dict)
     hunted: tuple[Attribute, ...] = ()
+    numbers: tuple[Attribute, ...] = ()
     flags: str = ""
 
     @property
@@ -67,7 +69,7 @@ class Ladder:
     def __init__(self, cells: CellMaker, rungs: Iterable[str]) -> None:
         self.cells, self.rungs = cells, tuple(rungs)
         units = cells.choice.units
-        self.adaptive = [u for u in units if type(u.attacker).adaptive and type(u.attacker).trained]
+        self.adaptive = _relearning(cells.choice.classifiers)
         self.extractors = {u.extractor.id: u.extractor for u in units if u.extractor}
 
     def prepare(self, output: Output) -> None:
@@ -100,6 +102,8 @@ class Ladder:
             for rung, rule in rules.items():
                 if rung in self.rungs and output.hunted and (key := rule(output)):
                     output.results[rung] = key
+            if output.numbers:
+                self.numbers(output)
         if POOLED in self.rungs:
             for level in ("image", "template"):
                 self.pooled([o for o in outputs if o.level == level and o.hunted and not o.in_own_space])
@@ -109,7 +113,7 @@ class Ladder:
     def folded(self, output: Output) -> str:
         if output.in_own_space:
             return ""
-        units = self._readers(output, self.cells.choice.units)
+        units = self._readers(output, self.cells.choice.classifiers)
         said = {role: key for role, key in output.results.items() if role.startswith("attack:")}
         fits = self.cells.static_fits(units)
         return self._add(FOLDED, output, units, tolerated=fits | said, sees_test=False)
@@ -154,7 +158,7 @@ class Ladder:
             )
 
     def recovery(self, output: Output) -> str:
-        cells, units = self.cells, self._readers(output, self.cells.choice.units)
+        cells, units = self.cells, self._readers(output, self.cells.choice.classifiers)
         params: dict[str, Any] = {}
         inputs: dict[str, str] = {}
         if output.level == "template":
@@ -190,6 +194,24 @@ class Ladder:
             inputs = cells.template_fit(method, variant, first)
         return self._add(GENERATOR, output, units, params, inputs, weight=4)
 
+    def numbers(self, output: Output) -> None:
+        """The rungs of attackers that estimate numbers: the same fixed or learned anew as for classes."""
+        units = self._readers(output, self.cells.choice.estimators)
+        hunted = {"hunted": attribute_params(output.numbers)}
+        if FOLDED in self.rungs and units and not output.in_own_space:
+            said = {role: key for role, key in output.results.items() if role.startswith("attack:")}
+            output.results[NUMBERS + FOLDED] = self._add(
+                FOLDED,
+                output,
+                units,
+                {**hunted, "source": discover.code_hash("bench.threats.line")},
+                tolerated=self.cells.static_fits(units) | said,
+                sees_test=False,
+                what="estimators",
+            )
+        if AWARE in self.rungs and (units := _relearning(units)):
+            output.results[NUMBERS + AWARE] = self._add(AWARE, output, units, hunted, what="estimators")
+
     # -- shared --------------------------------------------------------------------------------------------
 
     def _readers(self, output: Output, units: Iterable[Unit]) -> list[Unit]:
@@ -215,8 +237,9 @@ class Ladder:
         tolerated: Mapping[str, str] | None = None,
         weight: int = 1,
         sees_test: bool = True,
+        what: str = "attackers",
     ) -> str:
-        """sees_test: whether the rung looks at the output's TEST faces itself."""
+        """sees_test: whether the rung looks at the output's TEST faces itself. what: who climbs it."""
         cells = self.cells
         kernel = {"source": discover.code_hash(_KERNEL[rung])} if rung in _KERNEL else {}
         return cells.plan.add(
@@ -237,6 +260,11 @@ class Ladder:
                 **(inputs or {}),
             },
             tolerated=tolerated,
-            title=f"{output.name} {rung} attackers",
+            title=f"{output.name} {rung} {what}",
             cost=weight * _COST_OF_A_PASS,
         )
+
+
+def _relearning(units: Iterable[Unit]) -> list[Unit]:
+    """Those that are trained again on protected faces."""
+    return [u for u in units if type(u.attacker).adaptive and type(u.attacker).trained]

@@ -14,6 +14,7 @@ from bench.selection import Missing
 
 _COST = {
     "faces": 8.0,
+    "pairs": 0.2,
     "auxiliary": 60.0,
     "fit": 300.0,
     "matcher_fit": 60.0,
@@ -27,6 +28,7 @@ _COST = {
     "template_protect": 0.3,
     "pooled": 1.0,
     "match": 0.6,
+    "niqe_fit": 1.0,
     "quality": 4.0,
     "score": 2.0,
 }

@@ -1,4 +1,4 @@
-"""Protocols of the papers as presets of a run, with the papers' own tables and figures.
+"""Protocols of the papers, and of LFW, as presets of a run, with their own tables and figures.
 
 A protocol sets methods, attackers, matchers, attributes, pairs and threats as its paper does; whatever the
 user sets himself goes before it. Its output is a folder of CSV tables and PNG and SVG figures.
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PROTOCOLS = {
     "flowsan": "bench.protocols.flowsan",
     "gender-an": "bench.protocols.gender_an",
+    "lfw": "bench.protocols.lfw",
     "li-mm21": "bench.protocols.li_mm21",
     "privacynet": "bench.protocols.privacynet",
     "san": "bench.protocols.san",

@@ -35,8 +35,8 @@ ALL_PAPERS: Mapping[str, Any] = {"label_source": ("truth",), "threats": (), "pai
 
 @dataclass(frozen=True)
 class Protocol:
-    """title: paper. settings: keys of `bench.config.RunConfig` and their values beside `ALL_PAPERS`. items: in
-    the paper's order.
+    """title: paper. settings: keys of `bench.config.RunConfig` and their values beside `ALL_PAPERS`. items:
+    in the paper's order.
 
     absent: tables and figures of the paper that cannot be made here, and why. notes: where the evaluation
     must differ from the paper's.

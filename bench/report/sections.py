@@ -12,7 +12,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from bench.ladder import AWARE, RUNGS, STATIC, WORST
-from bench.report.tables import METRICS, POOL, TEMPLATE, label
+from bench.report.tables import METRICS, NUMBERS, POOL, QUALITY, TEMPLATE, label
 from bench.results import FAILED, OK, ORIGINAL, UNAVAILABLE
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 ABSENT = Markup('<i aria-label="absent">·</i>')
 
-_DIGITS = {"psnr": 2, "niqe": 2, "images_per_second": 1, "parameters": 0}
+_YEARS = (*NUMBERS, "mae_years", "mae_years_shift")
+_TWO_DIGITS = (*_YEARS, "psnr", "niqe", "niqe_fitted", "pi", "fid")
+_DIGITS = {"images_per_second": 1, "parameters": 0, **dict.fromkeys(_TWO_DIGITS, 2)}
 _KEPT = ("cac", "attribute_mse", "attribute_cross_entropy")
 _ATTACK = ("leak", "reduction", "balanced_accuracy", "accuracy", "auc", "eer")
 _MATCH = ("tmr", "tmr_kept", "fmr", "eer", "auc")
@@ -31,6 +33,8 @@ _NOTES = {
     "no total.",
     "Attackers' ladder": "Leak by attacker and rung; pool: the worst of the rung; worst: of all rungs.",
     "Matchers": "pool: the mean over the matchers.",
+    "Numbers": "pool: the least error of the attackers that can read originals and of the constant guess; "
+    "against the original the mean over the attackers.",
     "Attributes that should survive": "Changes against the originals, first those of the pool.",
 }
 
@@ -119,6 +123,7 @@ def sections(
             _quality(records, telling),
             _attackers(records, telling),
             _ladder(records, telling),
+            _numbers(records, telling),
             _matchers(records, telling),
             _kept(records, telling),
         ]
@@ -229,9 +234,31 @@ def _hidden(records: Iterable[Any]) -> list[Any]:
         r
         for r in records
         if r.component_kind == "attacker"
-        and r.metric not in _KEPT
+        and r.metric not in (*_KEPT, *NUMBERS)
         and (r.role != "kept" or r.method_role == "control")
     ]
+
+
+def _numbers(records: Sequence[Any], telling: Sequence[str]) -> Grid | None:
+    """Errors of estimates such as age."""
+
+    def column(record: Any) -> Head:
+        head = _metric_head(record)
+        unit = f" ({record.unit})" if record.unit else ""
+        rung = f", {record.threat}" if record.metric == "mae" and record.threat != STATIC else ""
+        return Head(f"{head.title}{rung}{unit}", head.says)
+
+    # All figures of the papers' setting, of the other rungs how far off they are.
+    mine = [r for r in records if r.metric == "mae" or (r.metric in NUMBERS and r.threat in (STATIC, AWARE))]
+    mine = [r for r in mine if r.threat == STATIC or r.metric == "mae" or r.level == TEMPLATE]
+    return _grid(
+        "Numbers",
+        mine,
+        lambda r: _place(r, telling, _name(r), r.attribute, r.role),
+        lambda r: r.component,
+        column,
+        NUMBERS,
+    )
 
 
 def _kept(records: Sequence[Any], telling: Sequence[str]) -> Grid | None:
@@ -276,11 +303,14 @@ def _quality(records: Sequence[Any], telling: Sequence[str]) -> Grid | None:
     def column(record: Any) -> Head:
         head = _metric_head(record)
         unit = METRICS[record.metric].unit if record.metric in METRICS else record.unit
+        unit = f" ({unit})" if unit else ""
+        if record.component_kind == "quality":
+            return Head(f"{head.title}{unit}", f"{head.says} Recipe: {record.component}.")
         recipe = f", {record.component}" if record.component else ""
-        return Head(f"{head.title}{recipe}{f' ({unit})' if unit else ''}", head.says)
+        return Head(f"{head.title}{recipe}{unit}", head.says)
 
     mine = [r for r in records if r.component_kind in ("quality", "cost")]
-    order = ("lpips", "niqe", "ssim", "psnr", "parameters", "images_per_second")
+    order = (*QUALITY, "parameters", "images_per_second")
     return _grid("Quality and cost", mine, lambda r: _place(r, telling), _name, column, order)
 
 

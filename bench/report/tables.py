@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError
+from bench.faces import AGE
 from bench.files import write_atomically
 from bench.ladder import AWARE, RUNGS, STATIC, WORST
 from bench.results import COLUMNS, OK, ORIGINAL
@@ -92,6 +93,38 @@ METRICS = {
         "Error rate at the threshold where false positives and false negatives are equally frequent.",
         "near 0.5 for an attacker's privacy, low for a matcher's utility",
     ),
+    "mae": Metric(
+        "MAE",
+        "",
+        "Mean absolute error of a number that attackers estimate, such as age in years, against the truth. "
+        "For the pool, the least over the attackers and the constant guess inside each resample.",
+        "high, up to chance, where it should be hidden; as of the originals where it should survive",
+    ),
+    "mae_chance": Metric(
+        "MAE by chance",
+        "",
+        "Mean absolute error of always naming the median of the test faces: what anybody knows unseen.",
+        "neither: the upper end of the scale of MAE",
+    ),
+    "error_bias": Metric(
+        "Bias",
+        "",
+        "Signed mean error of a number that attackers estimate; whoever knows an offset subtracts it.",
+        "near 0: an offset hides nothing",
+    ),
+    "error_spread": Metric(
+        "Spread of errors",
+        "",
+        "Standard deviation of the error of a number that attackers estimate, its offset aside.",
+        "high where it should be hidden",
+    ),
+    "mae_shift": Metric(
+        "MAE against the original",
+        "",
+        "Mean absolute difference between an attacker's estimates on the protected face and on its "
+        "original, for faces without a known age (PrivacyNet): how far answers move, right or wrong.",
+        "high where it should be hidden, low where it should survive",
+    ),
     "cac": Metric(
         "CAC",
         "",
@@ -118,6 +151,13 @@ METRICS = {
         "",
         "True match rate: share of mated comparisons at or above the smallest threshold whose FMR is at "
         "most the stated one (ISO/IEC 19795-1).",
+        "high, for utility",
+    ),
+    "verification_accuracy": Metric(
+        "Verification accuracy",
+        "",
+        "Share of right decisions over a published list of pairs, each fold at the threshold that is best on "
+        "all the others (LFW's protocol).",
         "high, for utility",
     ),
     "fmr": Metric(
@@ -148,13 +188,67 @@ METRICS = {
     "lpips": Metric(
         "LPIPS",
         "",
-        "Learned perceptual distance between original and protected face; backbones are not comparable.",
+        "Learned perceptual distance between original and protected face, by SqueezeNet; backbones are not "
+        "comparable.",
+        "low, for quality",
+    ),
+    "lpips_alex": Metric(
+        "LPIPS (AlexNet)",
+        "",
+        "The same by AlexNet, the package's default and most papers' choice.",
+        "low, for quality",
+    ),
+    "lpips_vgg": Metric(
+        "LPIPS (VGG)",
+        "",
+        "The same by VGG-16.",
         "low, for quality",
     ),
     "niqe": Metric(
         "NIQE",
         "",
         "No-reference naturalness distance at one common size; compare with the originals' own row.",
+        "low, for quality",
+    ),
+    "niqe_fitted": Metric(
+        "NIQE, fitted here",
+        "",
+        "NIQE by a model of originals of other people of this run, at the run's own size and with blocks to "
+        "match: judges what is too small for the released model; compare within the run only, and with the "
+        "originals' own row.",
+        "low, for quality",
+    ),
+    "pi": Metric(
+        "PI",
+        "",
+        "Perceptual index of the PIRM 2018 challenge, ((10 - NRQM) + NIQE) / 2, both without a border of 4 "
+        "px and on MATLAB's luma, so that its NIQE is not the one above; few images, since NRQM is slow.",
+        "low, for quality",
+    ),
+    "fid": Metric(
+        "FID",
+        "",
+        "Fréchet distance of protected from original faces by the Inception of 2015. Too large for few "
+        "images (by far below some thousands), so compare outputs at one number of images only; no interval.",
+        "low, for quality",
+    ),
+    "kid": Metric(
+        "KID",
+        "",
+        "Kernel distance of the same features, whose expectation does not depend on the number of images; "
+        "an image is not compared with its own original. Negative values are chance around 0.",
+        "low, for quality",
+    ),
+    "fd_squeeze": Metric(
+        "Fréchet distance (SqueezeNet)",
+        "",
+        "As FID, but by pooled features of SqueezeNet at the run's own size; not comparable with any FID.",
+        "low, for quality",
+    ),
+    "kd_squeeze": Metric(
+        "Kernel distance (SqueezeNet)",
+        "",
+        "As KID, but by pooled features of SqueezeNet at the run's own size; not comparable with any KID.",
         "low, for quality",
     ),
     "ssim": Metric(
@@ -183,8 +277,17 @@ METRICS = {
     ),
 }
 
+NUMBERS = ("mae", "mae_chance", "error_bias", "error_spread", "mae_shift")
+"""Metrics of attributes that are numbers. They give no line of their own: a variant's lines carry its age."""
+
 GROUP = ("dataset", "level", "attribute", "label_source", "seed")
 """Lines are compared within a group only."""
+
+QUALITY = (
+    *("lpips", "lpips_alex", "lpips_vgg", "niqe", "niqe_fitted", "pi"),
+    *("fid", "kid", "fd_squeeze", "kd_squeeze", "ssim", "psnr"),
+)
+"""Metrics of image quality, in the order they are shown in."""
 
 _IDENTITY = ("dataset", "level", "method", "variant", "label_source", "seed")
 _LINE = (*_IDENTITY, "attribute")
@@ -225,8 +328,25 @@ LEADERBOARD = {
     "tmr_protected": "TMR at FMR 1 %, protected against protected.",
     "tmr_kept": "TMR as a share of the originals' own.",
     "kept_cac": "Mean absolute change of accuracy over the other attributes, which should survive.",
+    "mae_years": "Least mean absolute error in years with which age is read, the constant guess included: "
+    "over all rungs where the variant hides age, its group or young, else of the static attackers, which "
+    "should then err as on the originals.",
+    "mae_years_low": "Lower end of its 95 % interval.",
+    "mae_years_high": "Upper end of its 95 % interval.",
+    "mae_years_static": "The same of the static attackers alone.",
+    "mae_years_chance": "Mean absolute error of the constant guess, the upper end of the scale.",
+    "mae_years_shift": "Mean absolute change in years of the static attackers' answers against those on the "
+    "originals, mean over the attackers: what can be said without a known age.",
     "lpips": "LPIPS between original and protected.",
+    "lpips_alex": "The same by AlexNet.",
+    "lpips_vgg": "The same by VGG-16.",
     "niqe": "NIQE of the protected faces.",
+    "niqe_fitted": "NIQE of the protected faces at their own size, by a model of the run's own originals.",
+    "pi": "Perceptual index of the protected faces.",
+    "fid": "FID of protected from original faces.",
+    "kid": "KID of protected from original faces.",
+    "fd_squeeze": "Fréchet distance of protected from original faces by SqueezeNet.",
+    "kd_squeeze": "Kernel distance of the same features.",
     "ssim": "SSIM between original and protected.",
     "psnr": "PSNR in dB.",
     "parameters": "Numbers in the protecting network.",
@@ -376,6 +496,7 @@ def _refuse_duplicates(scored: pd.DataFrame) -> None:
 def _lines(scored: pd.DataFrame) -> pd.DataFrame:
     """The combinations that attackers scored: what variants hide, and the controls on the same attributes."""
     tried = scored[(scored["component_kind"] == "attacker") & (scored["attribute"] != "")]
+    tried = tried[~tried["metric"].isin(NUMBERS)]
     is_method = tried["method_role"] != "control"
     hidden = tried[is_method & (tried["role"] == "obfuscated")]
     subject = hidden if len(hidden) else tried[tried["role"] == "obfuscated"]
@@ -391,7 +512,7 @@ def _with_lost(lines: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """Also the variants, and hidden attributes of variants, of which there are only failures."""
     import pandas as pd
 
-    lost = rows[(rows["status"] != OK) & (rows["method"] != "")].copy()
+    lost = rows[(rows["status"] != OK) & (rows["method"] != "") & ~rows["metric"].isin(NUMBERS)].copy()
     lost.loc[(lost["role"] != "obfuscated"), "attribute"] = ""
     lost = lost[[*_LINE, "method_role"]].drop_duplicates()
     for key in (["dataset", "method", "variant", "attribute"], ["dataset", "method", "variant"]):
@@ -433,7 +554,14 @@ def _figures() -> dict[str, _Figure]:
         "tmr_protected": _Figure("tmr", match | {"condition": PROTECTED_PROTECTED}, interval=True),
         "tmr_kept": _Figure("tmr_kept", {"component_kind": "matcher", "component": POOL}),
     }
-    figures |= {name: _Figure(name, {}) for name in ("lpips", "niqe", "ssim", "psnr")}
+    years = attack | {"attribute": AGE.name}
+    figures |= {
+        "mae_years": _Figure("mae", years, interval=True, threats=(WORST, *_PAPERS)),
+        "mae_years_static": _Figure("mae", years, threats=_PAPERS),
+        "mae_years_chance": _Figure("mae_chance", years),
+        "mae_years_shift": _Figure("mae_shift", years),
+    }
+    figures |= {name: _Figure(name, {}) for name in QUALITY}
     cost = ("dataset", "level", "method", "variant")
     return figures | {name: _Figure(name, {}, cost) for name in ("parameters", "images_per_second")}
 
@@ -467,12 +595,13 @@ def _original_conditions(scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pick(scored: pd.DataFrame, figure: _Figure) -> pd.DataFrame:
-    """The rows behind one column, one per key; of several recipes or devices the most used one."""
+    """The rows behind one column, one per key; of several recipes or devices the dataset's most used one."""
     chosen = scored[scored["metric"] == figure.metric]
     for name, value in figure.where.items():
         chosen = chosen[chosen[name] == value]
     if "component" not in figure.where and len(chosen):
-        chosen = chosen[chosen["component"] == recipe(chosen["component"])]
+        usual = chosen.groupby("dataset")["component"].transform(recipe)
+        chosen = chosen[chosen["component"] == usual]
     if figure.threats:
         chosen = chosen[chosen["threat"].isin(figure.threats)]
         preferred = chosen["threat"].map(figure.threats.index)

@@ -47,8 +47,18 @@ _SHOWN = {
     "tmr_protected": "TMR, both protected",
     "tmr_kept": "TMR kept",
     "kept_cac": "Kept |CAC|",
+    "mae_years": "Age MAE (years)",
+    "mae_years_shift": "Age moved (years)",
     "lpips": "LPIPS",
+    "lpips_alex": "LPIPS (Alex)",
+    "lpips_vgg": "LPIPS (VGG)",
     "niqe": "NIQE",
+    "niqe_fitted": "NIQE, fitted here",
+    "pi": "PI",
+    "fid": "FID",
+    "kid": "KID",
+    "fd_squeeze": "FD (SqueezeNet)",
+    "kd_squeeze": "KD (SqueezeNet)",
     "ssim": "SSIM",
     "psnr": "PSNR (dB)",
     "images_per_second": "images/s",
@@ -56,7 +66,7 @@ _SHOWN = {
     "n": "Faces",
     "n_failed": "Failed",
 }
-_INTERVALS = ("leak", "tmr", "reduction")
+_INTERVALS = ("leak", "tmr", "reduction", "mae_years")
 _ALWAYS = ("leak", "tmr")
 """Columns that a narrow screen shows without being asked."""
 

@@ -17,10 +17,12 @@ HEADLINE = "fmr=0.01"
 TOO_FEW_PAIRS = "too_few_pairs"
 """Flag of a figure that is refused because too few comparisons or searches would decide it."""
 _SEARCHES = frozenset({"identification_rate", "tpir"})
-_BETTER = frozenset({"tmr", "auc"}) | _SEARCHES
-_COUNTED = {"fmr": ("non_mated", "non_mated_failed")} | dict.fromkeys(
-    _SEARCHES, ("searches", "searches_failed")
-)
+_BETTER = frozenset({"tmr", "auc", "verification_accuracy"}) | _SEARCHES
+_COUNTED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "fmr": (("non_mated",), ("non_mated_failed",)),
+    "verification_accuracy": (("mated", "non_mated"), ("mated_failed", "non_mated_failed")),
+} | dict.fromkeys(_SEARCHES, (("searches",), ("searches_failed",)))
+"""Metric -> what is counted, and what was lost; mated comparisons for all others."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def _matcher_rows(make: RowMaker, one: Matched) -> list[Row]:
     rows = []
     for name, (value, samples) in one.figures.items():
         condition, metric = name.split(" ")[:2]
-        n, lost = _COUNTED.get(metric, ("mated", "mated_failed"))
+        counted, lost = _COUNTED.get(metric, (("mated",), ("mated_failed",)))
         counts = one.counts[condition]
         rows.append(
             _row(
@@ -69,8 +71,8 @@ def _matcher_rows(make: RowMaker, one: Matched) -> list[Row]:
                 value,
                 samples,
                 seen=one.seen,
-                n=counts[n],
-                n_failed=counts[lost],
+                n=sum(counts[kind] for kind in counted),
+                n_failed=sum(counts[kind] for kind in lost),
                 reason=_left_out(one, name),
             )
         )

@@ -13,7 +13,10 @@ from bench.metrics.uncertainty import IdentityDraw, Interval, interval, unit_int
 from bench.results import UNDEFINED, Row
 
 _RATES = frozenset(
-    {"accuracy", "balanced_accuracy", "auc", "eer", "tmr", "fmr", "identification_rate", "tpir"}
+    {
+        *("accuracy", "balanced_accuracy", "auc", "eer"),
+        *("tmr", "fmr", "identification_rate", "tpir", "verification_accuracy"),
+    }
 )
 
 

@@ -18,13 +18,13 @@ def run(job: Job) -> Artefact:
     reads images."""
     attacker = discover.load_class("attacker", job.params["attacker"])(**job.params["settings"])
     faces = faces_of(job, "faces")
-    rows = np.ones(len(faces), bool)
+    rows = faces.acquired
     if "embeddings" in job.cell.inputs:
         vectors = job.artefact("embeddings").arrays["vectors"]
         rows = np.isfinite(vectors).all(axis=1)
         inputs = vectors[rows]
     else:
-        inputs = faces
+        inputs = faces.take(rows)
     figures = attacker.fit(
         inputs,
         {name: values[rows] for name, values in faces.labels.items()},

@@ -30,7 +30,11 @@ def run(job: Job) -> Artefact:
         joined = join(parts, p["joined"], faces_of(job, "frame"))
         return pack(whole_people(joined, p.get("most", len(joined))))
     dataset = open_dataset(
-        p["dataset"], job.environment.sources[p["dataset"]], size=p["size"], seed=p["seed"]
+        p["dataset"],
+        job.environment.sources[p["dataset"]],
+        size=p["size"],
+        seed=p["seed"],
+        weights=job.context.weights,
     )
     job.context.report(0, 1, "reading")
     return pack(dataset.load(p["pool"], most=p.get("most", 0)))
@@ -49,6 +53,7 @@ def pack(faces: Faces) -> Artefact:
         "attributes": attribute_params(faces.attributes),
         "images": len(faces),
         "people": len(np.unique(faces.identities)),
+        "lost": int((~faces.acquired).sum()),
     }
     return Artefact(arrays, facts)
 
@@ -71,6 +76,12 @@ def faces_of(job: Job, role: str) -> Faces:
         )
 
     return job.once("faces", role, unpack)
+
+
+def acquired_faces_of(job: Job, role: str) -> Faces:
+    """The faces of the input `role` to learn from: those that were found in their photographs."""
+    faces = faces_of(job, role)
+    return faces if faces.acquired.all() else faces.take(faces.acquired)
 
 
 def attribute_params(attributes: Sequence[Attribute]) -> list[list[Any]]:

@@ -11,7 +11,7 @@ from bench.cells import Job
 from bench.components.base import State
 from bench.components.method import Auxiliaries, Method
 from bench.components.method_base import AnyMethod
-from bench.stages.faces import attributes_of, faces_of
+from bench.stages.faces import acquired_faces_of, attributes_of
 from bench.store import Artefact
 
 VERSION = 2
@@ -22,7 +22,7 @@ def run(job: Job) -> Artefact:
     auxiliary:<name>."""
     method = new_method(job.params)
     assert isinstance(method, Method)
-    develop, validation = faces_of(job, "develop"), faces_of(job, "validation")
+    develop, validation = acquired_faces_of(job, "develop"), acquired_faces_of(job, "validation")
     opponents = assembled(job) if method.needs_auxiliaries else None
     figures = method.fit(develop, validation, opponents, job.context)
     return Artefact(as_stored(method.state()), {"figures": figures})
@@ -45,7 +45,7 @@ def assembled(job: Job) -> Auxiliaries:
         for role in job.cell.inputs
         if role.startswith(prefix)
     }
-    validation = faces_of(job, "validation")
+    validation = acquired_faces_of(job, "validation")
     found: Auxiliaries = auxiliaries.assemble(states, validation, validation.attributes, job.context)
     return found
 

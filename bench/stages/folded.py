@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 
 from bench.cells import Job
 from bench.components.attacker import Scores
-from bench.faces import most_people
+from bench.faces import Attribute, most_people
 from bench.stages.faces import attributes_of, faces_of
 from bench.stages.reading import known, read, static_attackers
 from bench.stages.scores import packed, said_by_static
 from bench.store import Artefact
 from bench.threats.folding import Recalibration
+from bench.threats.line import Line
 
 VERSION = 1
 PEOPLE_WITH = 250
@@ -32,7 +33,7 @@ def run(job: Job) -> Artefact:
     table = {}
     for name in sorted(learned.keys() & found.keys()):
         table[name] = {
-            a.name: _set_right(learned[name], found[name], a.name, people.labels[a.name][some])
+            a.name: _set_right(learned[name], found[name], a, people.labels[a.name][some])
             for a in attributes_of(job.params["hunted"])
             if a.name in found[name]
         }
@@ -40,11 +41,14 @@ def run(job: Job) -> Artefact:
 
 
 def _set_right(
-    learned: Scores, scores: Scores, attribute: str, labels: NDArray[np.float32]
+    learned: Scores, scores: Scores, attribute: Attribute, labels: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    answered = np.isfinite(learned[attribute]).all(axis=1)
-    rule = Recalibration.fit(learned[attribute][answered], labels[answered])
-    found = np.full_like(scores[attribute], np.nan)
-    rows = np.isfinite(scores[attribute]).all(axis=1)
-    found[rows] = rule.apply(scores[attribute][rows])
+    seen, said = learned[attribute.name], scores[attribute.name]
+    answered = np.isfinite(seen).all(axis=1)
+    found = np.full_like(said, np.nan)
+    rows = np.isfinite(said).all(axis=1)
+    if attribute.is_number:
+        found[rows] = Line.fit(seen[answered, 0], labels[answered]).apply(said[rows])
+    else:
+        found[rows] = Recalibration.fit(seen[answered], labels[answered]).apply(said[rows])
     return found

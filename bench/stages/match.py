@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from bench.cells import Job
 from bench.errors import MetricError
 from bench.metrics.identification import search_gallery
-from bench.metrics.pair_lists import draw_pairs, parse_pairs
-from bench.metrics.pairs import AllPairs, ListedPairs, pairs_between, pairs_listed, pairs_within
+from bench.metrics.pair_lists import FoldAccuracy, draw_pairs, fold_accuracy, parse_pairs
+from bench.metrics.pairs import AllPairs, ListedPairs, pairs_between, pairs_listed, pairs_within, to_scores
 from bench.metrics.uncertainty import IdentityDraw, identity_weights
 from bench.metrics.verification import Comparison, compare
-from bench.metrics.verification_bootstrap import identity_counts, resampled_rates
+from bench.metrics.verification_bootstrap import identity_counts, resampled_rates, resampled_share
 from bench.stages.faces import faces_of
 from bench.store import Artefact
 
-VERSION = 3
+VERSION = 4
 FMR_TARGETS = (0.1, 0.01, 0.001)
 FPIR_TARGETS = (0.1, 0.01)
 _NOBODY_TWICE = "no two images of the test pool are known to show one person: matching is undefined"
@@ -42,12 +42,13 @@ class _Condition:
 
 
 def run(job: Job) -> Artefact:
-    """params: resamples, seed, pairs (`all`, or counts to draw as `1000/2000`). inputs: faces, probe and
-    reference (embeddings; the latter missing where the two cannot be compared), baseline (the originals'
-    match).
+    """params: resamples, seed, pairs (`all`, `published`, or counts to draw as `1000/2000`). inputs: faces,
+    probe and reference (embeddings; the latter missing where the two cannot be compared), baseline (the
+    originals' match), pairs (the published list).
 
     Drawn pairs come from the identities and the seed alone, so every method, matcher and condition has the
-    same ones. Searches always go through the whole gallery.
+    same ones. Searches always go through the whole gallery. A published list comes in folds, over which the
+    accuracy is taken as LFW does.
 
     arrays: `samples:<figure>` (B,) in each resample, `curve:<condition>` (2, points) FMR and TMR,
     `cmc:<condition>` (2, ranks) rank and identification rate.
@@ -56,16 +57,20 @@ def run(job: Job) -> Artefact:
     A figure is called `<condition> <metric> <policy> <operating point>`.
     """
     identities = faces_of(job, "faces").identities
-    wanted = parse_pairs(job.params["pairs"])
-    drawn = draw_pairs(identities, wanted, job.params["seed"]) if wanted else None
+    published = dict(job.artefact("pairs").arrays) if "pairs" in job.cell.inputs else None
+    wanted = None if published else parse_pairs(job.params["pairs"])
+    listed = draw_pairs(identities, wanted, job.params["seed"]) if wanted else None
+    if published:
+        listed = published["rows"]
     baseline = job.artefact("baseline").facts["thresholds"] if "baseline" in job.cell.inputs else None
     found = _Figures(
         draw=identity_weights(identities, job.params["resamples"], job.params["seed"]),
         fixed=baseline,
         device=job.environment.device,
         wanted={"mated_wanted": wanted.mated, "non_mated_wanted": wanted.non_mated} if wanted else {},
+        folds=published["fold"] if published else None,
     )
-    conditions = _conditions(job, identities, drawn)
+    conditions = _conditions(job, identities, listed)
     for done, (name, condition) in enumerate(conditions.items()):
         job.context.report(done, len(conditions), name)
         found.measure(name, condition())
@@ -75,14 +80,14 @@ def run(job: Job) -> Artefact:
 
 
 def _conditions(
-    job: Job, identities: NDArray[np.int64], drawn: NDArray[np.int64] | None
+    job: Job, identities: NDArray[np.int64], listed: NDArray[np.int64] | None
 ) -> dict[str, Callable[[], _Condition]]:
     """Conditions by name, made one at a time: each holds a copy of the embeddings."""
     probe = job.artefact("probe").arrays["vectors"]
 
     def condition(gallery: AllPairs, reference: NDArray[np.float32]) -> _Condition:
-        listed = gallery if drawn is None else pairs_listed(reference, probe, drawn, identities)
-        return _Condition(listed, gallery)
+        pairs = gallery if listed is None else pairs_listed(reference, probe, listed, identities)
+        return _Condition(pairs, gallery)
 
     def within() -> _Condition:
         return condition(pairs_within(probe, identities), probe)
@@ -101,13 +106,15 @@ def _conditions(
 class _Figures:
     """Collects figures. fixed: thresholds of the originals by operating point; None for the originals.
 
-    wanted: how many comparisons a drawn list should have, empty for all pairs.
+    wanted: how many comparisons a drawn list should have, empty for all pairs. folds: int64 (P,) of a
+    published list, None otherwise.
     """
 
     draw: IdentityDraw
     fixed: Mapping[str, float] | None
     device: str
     wanted: Mapping[str, int]
+    folds: NDArray[np.int64] | None
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     values: dict[str, float] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -137,6 +144,8 @@ class _Figures:
         self._identify(name, condition.gallery)
         if comparison.n_mated and comparison.n_non_mated:
             self._verify(name, condition.pairs, comparison)
+            if self.folds is not None and isinstance(condition.pairs, ListedPairs):
+                self._over_folds(name, condition.pairs, self.folds[condition.pairs.places])
         else:
             self._refuse_all(name, comparison)
 
@@ -161,6 +170,16 @@ class _Figures:
         curve = comparison.curve()
         points = np.stack([curve.target, curve.tmr])
         self.arrays[f"curve:{name}"] = points[:, np.isfinite(curve.tmr)]
+
+    def _over_folds(self, name: str, pairs: ListedPairs, folds: NDArray[np.int64]) -> None:
+        figure = f"{name} verification_accuracy reset folds={len(np.unique(folds))}"
+        scores, mated = to_scores(pairs.cells), pairs.reference_ids == pairs.probe_ids
+        try:
+            found = fold_accuracy(scores, mated, folds)
+        except MetricError as error:
+            self.refused[figure] = str(error)
+            return
+        self._add(figure, found.mean, resampled_share(pairs, _hits(scores, mated, folds, found), self.draw))
 
     def _at_fixed(
         self, name: str, comparison: Comparison, resampled: Callable[[float], tuple[Float, Float]]
@@ -218,6 +237,14 @@ class _Figures:
     def _add(self, name: str, value: float, samples: Float) -> None:
         self.values[name] = value
         self.arrays[f"samples:{name}"] = samples
+
+
+def _hits(
+    scores: NDArray[np.float32], mated: NDArray[np.bool_], folds: NDArray[np.int64], found: FoldAccuracy
+) -> NDArray[np.bool_]:
+    """Which comparisons (P,) are decided rightly, each fold at its own threshold."""
+    thresholds = found.thresholds[np.searchsorted(np.unique(folds), folds)]
+    return np.asarray((scores >= thresholds) == mated)
 
 
 def _tpir(target: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench import discover
 from bench.cells import Job
-from bench.stages.faces import faces_of
+from bench.stages.faces import acquired_faces_of
 from bench.store import Artefact
 
 VERSION = 1
@@ -13,5 +13,5 @@ VERSION = 1
 def run(job: Job) -> Artefact:
     """params: matcher, source, settings, seed. inputs: faces (ATTACK)."""
     matcher = discover.load_class("matcher", job.params["matcher"])(**job.params["settings"])
-    figures = matcher.fit(faces_of(job, "faces"), job.context)
+    figures = matcher.fit(acquired_faces_of(job, "faces"), job.context)
     return Artefact(matcher.state(), {"figures": figures})

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from typing import Any
-
-import numpy as np
 
 from bench.cells import Job
 from bench.errors import MetricError
@@ -15,11 +12,12 @@ from bench.metrics.uncertainty import identity_weights
 from bench.results import ORIGINAL, Row
 from bench.scoring.ladder import ladder_rows
 from bench.scoring.matching import Matched, matching_rows
+from bench.scoring.numbers import number_rows
 from bench.scoring.privacy import Reading, kept_rows
 from bench.scoring.quality import quality_rows
 from bench.scoring.rows import POOL, Population, RowMaker
 from bench.stages.faces import attributes_of, faces_of
-from bench.stages.scores import ATTACKED, Table, said_by_static, unpacked
+from bench.stages.scores import ATTACKED, NUMBERS, Table, said_by_static, unpacked
 from bench.store import Artefact
 
 VERSION = 2
@@ -40,7 +38,12 @@ def run(job: Job) -> Artefact:
     draw = identity_weights(faces.identities, p["resamples"], p["draw_seed"])
     people = Population(faces.identities, draw)
     make = RowMaker(_template(job), len(draw.identities))
-    rows = _privacy(job, make, people) + _matching(job, make) + _quality(job, make, people)
+    rows = (
+        _privacy(job, make, people)
+        + _numbers(job, make, people)
+        + _matching(job, make)
+        + _quality(job, make, people)
+    )
     arrays = {f"samples:{name}": values for name, values in make.resampled.items()}
     for name in p["matchers"]:
         if (role := f"match:{name}") in job.cell.inputs:
@@ -125,19 +128,60 @@ def _privacy(job: Job, make: RowMaker, people: Population) -> list[Row]:
     return rows
 
 
-def _lost(job: Job, make: RowMaker, rungs: list[str]) -> list[Row]:
-    """A row for each attacker that could not learn or answer on a rung, and for each rung that failed."""
+def _lost(
+    job: Job,
+    make: RowMaker,
+    rungs: Iterable[str],
+    metric: str = "leak",
+    prefix: str = "",
+    names: str = "classifiers",
+) -> list[Row]:
+    """A row for each attacker that could not learn or answer on a rung, and for each rung that failed.
+
+    metric: what it would have given. prefix: of the rungs' roles. names: parameter with the attackers meant;
+    all if missing.
+    """
     rows = []
     for rung in rungs:
-        if rung != STATIC and rung not in job.cell.inputs:
+        if rung != STATIC and prefix + rung not in job.cell.inputs:
             here = replace(make, template=replace(make.template, threat=rung))
-            rows.append(here.undefined("leak", "this rung failed: see what the run said", component=POOL))
-    for role in job.cell.inputs:
-        rung = STATIC if role.startswith("attack:") else role
-        if rung in rungs:
-            for attacker, why in job.artefact(role).facts["lost"].items():
+            rows.append(here.undefined(metric, "this rung failed: see what the run said", component=POOL))
+    roles = {r: STATIC for r in job.cell.inputs if r.startswith("attack:")}
+    roles |= {prefix + rung: rung for rung in rungs if prefix + rung in job.cell.inputs}
+    for role, rung in roles.items():
+        for attacker, why in job.artefact(role).facts["lost"].items():
+            if attacker in job.params.get(names, [attacker]):
                 here = replace(make, template=replace(make.template, threat=rung))
-                rows.append(here.undefined("leak", why, component=attacker))
+                rows.append(here.undefined(metric, why, component=attacker))
+    return rows
+
+
+def _numbers(job: Job, make: RowMaker, people: Population) -> list[Row]:
+    """What is read of numbers: of those to be hidden on every rung, of others as of `_privacy`."""
+    p = job.params
+    static = said_by_static(job)
+    rungs = {STATIC: static} | {
+        rung: unpacked(job.artefact(role))
+        for rung in p.get("numbers_rungs", [])
+        if (role := NUMBERS + rung) in job.cell.inputs
+    }
+    originals = _originals(job, rungs, NUMBERS)
+    labels = faces_of(job, "faces").labels
+    rows: list[Row] = []
+    for attribute in attributes_of(p.get("numbers", [])):
+        role = "obfuscated" if attribute.name in p["numbers_hidden"] else "kept"
+        asked = list(rungs) if role == "obfuscated" else [STATIC if static else AWARE]
+        readings = {
+            rung: _readings(job, rung, rungs.get(rung, {}), originals.get(rung, {}), attribute.name)
+            for rung in asked
+        }
+        template = replace(
+            make.template, attribute=attribute.name, role=role, component_kind="attacker", threat=asked[0]
+        )
+        here = replace(make, template=template)
+        if role == "obfuscated":
+            rows += _lost(job, here, p["numbers_rungs"], "mae", NUMBERS, "estimators")
+        rows += number_rows(here, attribute, labels.get(attribute.name), readings, people)
     return rows
 
 
@@ -151,13 +195,13 @@ def _readings(job: Job, rung: str, table: Table, originals: Table, attribute: st
     ]
 
 
-def _originals(job: Job, rungs: Iterable[str]) -> dict[str, Table]:
+def _originals(job: Job, rungs: Iterable[str], prefix: str = "") -> dict[str, Table]:
     """Rung -> what was said of the originals: by the static attacker of a name, or on the same rung where
-    there is none."""
+    there is none. prefix: of the rungs' roles."""
     static = said_by_static(job, "original:")
     return {
         rung: (unpacked(job.artefact(role)) | static)
-        if (role := f"original:{rung}") in job.cell.inputs
+        if (role := f"original:{prefix}{rung}") in job.cell.inputs
         else static
         for rung in rungs
     }
@@ -185,12 +229,4 @@ def _quality(job: Job, make: RowMaker, people: Population) -> list[Row]:
     if "quality" not in job.cell.inputs:
         return []
     artefact = job.artefact("quality")
-    values: dict[str, Any] = {
-        name.removeprefix("value:"): array
-        for name, array in artefact.arrays.items()
-        if name.startswith("value:")
-    }
-    lost = int(artefact.facts["failed"])
-    return quality_rows(
-        make, values, artefact.arrays["rows"].astype(np.int64), artefact.facts["recipes"], lost, people
-    )
+    return quality_rows(make, artefact.arrays, artefact.facts, people)

@@ -18,6 +18,8 @@ Table = dict[str, dict[str, NDArray[np.float32]]]
 ATTACKED = "attacked"
 IMAGES = "images"
 """The reader of attackers that look at images; the other readers are extractors."""
+NUMBERS = "numbers:"
+"""Before the name of a rung: its cell of the attackers that estimate numbers."""
 
 
 def packed(

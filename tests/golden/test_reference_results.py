@@ -13,13 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from bench import discover
 from bench.api import ATTACK, DEVELOP, POOLS, TEST, Context, Faces
 from bench.datasets.celeba import CelebA
+from bench.metrics.niqe import block_for, fit_niqe
 from bench.metrics.privacy import accuracy, auc
 from bench.metrics.verification import Comparison, compare, pairs_within
-from bench.quality_networks import NEEDED, Lpips, Niqe
+from bench.quality.measures import NIQE as NIQE_FILE
+from bench.quality.naturalness import FittedNiqe, Niqe
+from bench.quality.perceptual import Lpips
 from bench.weights import WeightsFolder
 
 pytestmark = [
@@ -164,7 +168,7 @@ def test_lpips_as_published() -> None:
 
     weights = context().weights
     assert weights is not None
-    network = Lpips(weights)._network
+    network = Lpips(weights).network
     for pairs, expected in ((2, [0.1024, 0.0938]), (10, [0.1005])):
         torch.manual_seed(42)
         a, b = (torch.rand(pairs, 3, 100, 100) * 2 - 1 for _ in range(2))
@@ -180,8 +184,33 @@ def test_niqe_as_pyiqa_on_faces() -> None:
     weights = context().weights
     assert weights is not None
     faces = CelebA(packs("celeba_subset"), size=224, limit=48).load(TEST).images
-    reference = NIQE(pretrained_model_path=str(weights.path(NEEDED["niqe"])))
+    reference = NIQE(pretrained_model_path=str(weights.path(NIQE_FILE)))
     expected = reference(torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 255).numpy()
     found = Niqe(weights)(faces)
     assert np.allclose(found, expected, rtol=1e-5)
     assert 3 < found.mean() < 8
+
+
+def test_a_fitted_niqe_ranks_damage_as_the_released_one_does() -> None:
+    """At 224 px both can judge: originals before noise and blur, and alike image by image."""
+    import cv2
+
+    weights = context().weights
+    assert weights is not None
+    dataset = CelebA(packs("celeba_subset"), size=224, limit=200)
+    model = fit_niqe(dataset.load(ATTACK).images, block_for(224))
+    faces = dataset.load(TEST).images[:40]
+    rng = np.random.default_rng(0)
+    damaged = {
+        "none": faces,
+        "noise": np.clip(faces + rng.normal(0, 25, faces.shape), 0, 255).astype(np.uint8),
+        "blur": np.stack([cv2.GaussianBlur(f, (0, 0), 3) for f in faces]),
+    }
+    released, fitted = (
+        {name: measure(images) for name, images in damaged.items()}
+        for measure in (Niqe(weights), FittedNiqe(model, "attack"))
+    )
+    for measured in (released, fitted):
+        assert measured["none"].mean() < min(measured["noise"].mean(), measured["blur"].mean())
+    both = [np.concatenate(list(m.values())) for m in (released, fitted)]
+    assert spearmanr(*both).statistic > 0.8

@@ -337,3 +337,19 @@ def test_age_errors_follow_the_unit_and_a_constant_offset_moves_the_bias_only(ag
     assert (older.bias, older.spread) == pytest.approx((years.bias + 7, years.spread), abs=1e-9)
     back = privacy.age_errors(guess, truth)
     assert (back.mae, back.bias) == pytest.approx((years.mae, -years.bias))
+
+
+def test_the_constant_guess_is_the_median():
+    assert privacy.constant_guess([20, 30, 70]) == (30, pytest.approx(50 / 3))
+    assert privacy.constant_guess([20, 40]) == (30, 10)
+    for wrong in ([], [20, np.nan], [[20, 30]]):
+        with pytest.raises(InputError, match="finite"):
+            privacy.constant_guess(wrong)
+
+
+@PROPERTY
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=30), st.floats(-10, 110))
+def test_no_constant_is_nearer_than_the_constant_guess(ages, other):
+    middle, error = privacy.constant_guess(ages)
+    assert error == pytest.approx(np.mean([abs(a - middle) for a in ages]))
+    assert error <= np.mean([abs(a - other) for a in ages]) + 1e-9

@@ -89,7 +89,7 @@ def test_methods_learn_where_attackers_and_tests_never_look():
         read = {pools[k] for k in cell.inputs.values() if k in pools}
         if cell.stage in ("fit", "auxiliary"):
             assert read == {"develop", "validation"}, cell.title
-        elif cell.stage in ("matcher_fit", "attacker_fit", "pooled_fit"):
+        elif cell.stage in ("matcher_fit", "attacker_fit", "pooled_fit", "niqe_fit"):
             assert read == {"attack"}, cell.title
         elif cell.stage == "protect":
             assert read in ({"test"}, {"attack"}), cell.title
@@ -182,3 +182,70 @@ def test_help_and_list_import_nothing_heavy():
         "sys.exit(bool({'torch', 'sklearn', 'numpy', 'pandas', 'scipy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# -- numbers -----------------------------------------------------------------------------------------
+
+
+def hunted(planned, stage):
+    """Attributes -> titles of the cells of a stage."""
+    found = {}
+    for cell in planned.cells.values():
+        if cell.stage == stage:
+            names = tuple(a[0] for a in cell.params.get("hunted", cell.params.get("attributes")))
+            found.setdefault(names, []).append(cell.title)
+    return found
+
+
+def test_numbers_go_to_who_learns_numbers_and_classes_to_the_others():
+    planned = plan(methods=("blur",), attackers=("svm", "kernel_ridge"))
+    taught = {
+        cell.params["attacker"]: {a[0] for a in cell.params["attributes"]}
+        for cell in planned.cells.values()
+        if cell.stage == "attacker_fit"
+    }
+    assert taught["kernel_ridge"] == {"age"}
+    assert "gender" in taught["svm"]
+    assert "age" not in taught["svm"]
+    for cell in planned.cells.values():
+        if cell.stage in RUNG_STAGES - {"neighbours"} | {"pooled_fit"}:
+            asked = {a[0] for a in cell.params["hunted"]}
+            names = {u["attacker"] for u in cell.params["units"].values()}
+            assert names == ({"kernel_ridge"} if asked == {"age"} else {"svm"}), cell.title
+
+
+def test_an_attacker_of_numbers_changes_no_other_training_and_no_other_rung():
+    without = plan(methods=("blur",))
+    more = plan(methods=("blur",), attackers=("svm", "kernel_ridge"))
+    gone = {without.cells[k].stage for k in set(without.cells) - set(more.cells)}
+    # What all attackers of a reader say is one cell, with what the rungs take from it.
+    assert gone == {"attack", "folded", "score"}
+
+
+def test_numbers_are_hidden_under_any_name_of_the_same_thing():
+    def hidden(name):
+        planned = plan(methods=(name,), attackers=("svm", "kernel_ridge"))
+        scores = [c for c in planned.cells.values() if c.stage == "score"]
+        (found,) = [c.params for c in scores if c.params["method"] != "original"]
+        return found["numbers_hidden"], found["numbers_rungs"]
+
+    assert hidden("privacynet:age0") == (["age"], ["folded", "aware"])
+    assert hidden("privacynet:gender") == ([], [])
+
+
+def test_attributes_may_be_named_and_then_only_those_numbers_are_estimated():
+    def numbers(*names):
+        planned = plan(methods=("blur",), attackers=("svm", "kernel_ridge"), attributes=names)
+        score = next(c for c in planned.cells.values() if c.stage == "score")
+        return [a[0] for a in score.params.get("numbers", [])], [a[0] for a in score.params["attributes"]]
+
+    assert numbers("gender") == ([], ["gender"])
+    assert numbers("gender", "age") == (["age"], ["gender"])
+    assert numbers("age") == (["age"], [])
+    with pytest.raises(UsageError, match="did you mean age"):
+        numbers("agee")
+
+
+def test_without_an_estimator_a_run_says_nothing_of_numbers():
+    score = next(c for c in plan(methods=("blur",)).cells.values() if c.stage == "score")
+    assert "numbers" not in score.params

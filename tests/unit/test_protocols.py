@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,43 @@ def test_privacynet_bars_and_bands(tmp_path: Path) -> None:
     }
     index = found["index"].set_index("item")
     assert index.loc["Figure 6: EER of race classifiers on every output", "status"] == "absent"
+
+
+def ages(metric: str, before: float, weak: str = "") -> list[Row]:
+    """Errors of two estimators, of which `weak` is flagged: 5 years where age is kept, 12 to A0, 15 to A2."""
+    said = attacked("original", before, metric, attackers=("intel", "ssrnet"), attribute="age")
+    rows = [replace(r, flags="weak_attacker" if r.component == weak else "") for r in said]
+    for output in OUTPUTS:
+        years = 12.0 if "age0" in output else 15.0 if "age" in output else 5.0
+        rows += attacked(
+            f"privacynet:{output}", years, metric, attackers=("intel", "ssrnet"), attribute="age"
+        )
+    return rows
+
+
+def test_privacynet_age_against_the_truth_where_it_is_known(tmp_path: Path) -> None:
+    chance = attacked("original", 14.0, "mae_chance", attackers=("pool",), attribute="age")
+    found = write("privacynet", ages("mae", 4.5, weak="ssrnet") + ages("mae_shift", 0.0) + chance, tmp_path)
+    figure = found["figure_7"]
+    assert set(figure["panel"]) == {"intel"}
+    bars = figure.set_index("bar")
+    assert len(bars) == 16
+    assert bars.loc["Orig.", "value"] == 4.5
+    assert set(bars.loc[bars["series"] == "age kept", "value"]) == {5.0}
+    assert bars["series"].value_counts().to_dict() == {
+        "A0 asked for": 4,
+        "A1 asked for": 4,
+        "A2 asked for": 4,
+        "age kept": 3,
+        "original": 1,
+    }
+    assert bars.loc["GA0", "value"] == 12.0
+
+
+def test_privacynet_age_against_the_original_where_it_is_not(tmp_path: Path) -> None:
+    figure = write("privacynet", ages("mae_shift", 0.0), tmp_path)["figure_7"]
+    assert figure.groupby("panel").size().to_dict() == {"intel": 15, "ssrnet": 15}
+    assert "Orig." not in set(figure["bar"])
 
 
 # -- FlowSAN -----------------------------------------------------------------------------------------

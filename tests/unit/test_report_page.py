@@ -19,6 +19,7 @@ from report_rows import make_curves, make_provenance, make_rows, make_samples
 from bench.errors import InputError
 from bench.report.curves import all_bands
 from bench.report.page import _methods, render_page, write_report
+from bench.report.sections import sections
 from bench.report.style import looks
 from bench.report.tables import leaderboard
 from bench.results import UNDEFINED, Row, to_frame
@@ -358,3 +359,25 @@ def test_sixty_variants_and_ten_attackers_stay_below_five_megabytes() -> None:
     rows = make_rows(60, attackers=10)
     text = page_of(rows, make_curves(60), make_samples(60, people=6, size=128))
     assert len(text.encode()) < 5_000_000
+
+
+def test_numbers_have_a_table_of_their_own_and_no_place_among_the_attackers() -> None:
+    rows = make_rows(COUNT)
+    base = Row("san", "op", "method", "made-up faces", "mae", 12.345, attribute="age", role="obfuscated")
+    base = replace(base, threat="static", component_kind="attacker", unit="years")
+    ages = [
+        replace(base, component="kernel_ridge@se_resnet"),
+        replace(base, component="pool", value=11.25, ci_low=10.5, ci_high=12.5),
+        replace(base, component="pool", value=9.75, threat="aware"),
+        replace(base, component="pool", metric="mae_shift", value=4.5),
+    ]
+    page = page_of(pd.concat([rows, to_frame(ages)], ignore_index=True), make_curves())
+    text = Page(page).text
+    assert "Numbers" in text
+    assert "MAE (years)" in text
+    assert "MAE, aware (years)" in text
+    assert "12.35" in text or "12.34" in text
+    assert "11.25" in text
+    attackers = next(g for s in sections(pd.concat([rows, to_frame(ages)]), None, ()) if s.method == "san"
+                     for g in s.grids if g.title == "Attackers")  # fmt: skip
+    assert not any("age" in name.split(" · ") for name, _ in attackers.groups)

@@ -205,6 +205,39 @@ def test_every_column_comes_from_its_own_row() -> None:
     assert pd.isna(line["reason"])
 
 
+def years(role: str, **threats: float) -> list[Row]:
+    """Pooled errors of age by rung, beside what chance and the shift say."""
+    base = replace(GENDER, attribute="age", role=role, unit="years", reason=None, ci_low=None, ci_high=None)
+    rows = [
+        replace(base, metric="mae", threat=t, value=v, ci_low=v - 1, ci_high=v + 1)
+        for t, v in threats.items()
+    ]
+    static = replace(base, threat="static")
+    return [
+        *rows,
+        replace(static, metric="mae_chance", value=14.0),
+        replace(static, metric="mae_shift", value=6.0),
+    ]
+
+
+def test_lines_carry_the_error_of_age_whether_hidden_or_kept() -> None:
+    hidden = line_of([*san_rows(), *years("obfuscated", static=13.0, aware=9.0, worst=9.0)])
+    kept = line_of([*san_rows(), *years("kept", static=5.0)])
+    names = ("mae_years", "mae_years_low", "mae_years_high", "mae_years_static")
+    assert hidden[list(names)].tolist() == [9.0, 8.0, 10.0, 13.0]
+    assert kept[list(names)].tolist() == [5.0, 4.0, 6.0, 5.0]
+    assert (hidden["mae_years_chance"], hidden["mae_years_shift"]) == (14.0, 6.0)
+    assert hidden["attribute"] == kept["attribute"] == "gender"
+
+
+def test_a_number_makes_no_line_of_its_own_nor_does_a_missing_one() -> None:
+    lost = replace(GENDER, attribute="age", metric="mae", value=None, status=UNDEFINED, reason="no attacker")
+    for rows in (years("obfuscated", static=13.0), [lost]):
+        board = leaderboard(to_frame([*san_rows(), *rows]))
+        assert list(board["attribute"]) == ["gender"]
+        assert list(board["status"]) == ["ok"]
+
+
 def test_absent_is_missing_and_never_zero() -> None:
     line = line_of([GENDER])
     assert line["status"] == "incomplete"

@@ -159,8 +159,11 @@ def test_matching_averages_unseen_matchers_and_compares_with_originals():
 
 def test_quality_of_equal_images_has_no_mean_psnr(people):
     chosen = np.arange(0, len(LABELS), 4)
-    values = {"psnr": np.full(len(chosen), np.inf), "ssim": np.ones(len(chosen))}
-    rows = table(quality_rows(MAKE, values, chosen, {"psnr": "rgb", "ssim": "gaussian11"}, 2, people))
+    arrays = {"value:psnr": np.full(len(chosen), np.inf), "value:ssim": np.ones(len(chosen))}
+    arrays |= {"rows:psnr": chosen, "rows:ssim": chosen}
+    recipes = {"psnr": "rgb", "ssim": "gaussian11"}
+    facts = {"recipes": recipes, "failed": dict.fromkeys(recipes, 2), "sets": {}, "refused": {}}
+    rows = table(quality_rows(MAKE, arrays, facts, people))
     assert rows.loc[("gaussian11", "ssim"), "value"] == 1
     assert rows.loc[("rgb", "psnr"), "status"] == UNDEFINED
     assert rows.loc[("gaussian11", "ssim"), "n_failed"] == 2

@@ -1,0 +1,1 @@
+"""Groups of sub-commands, one module a group; `bench.cli` joins them."""

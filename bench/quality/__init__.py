@@ -1,0 +1,1 @@
+"""Image quality by foreign networks and parameters, and by models fitted in the run."""
