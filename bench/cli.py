@@ -15,6 +15,7 @@ import typer
 
 from bench import __version__
 from bench.commands.data import app as data_commands
+from bench.commands.throughput import throughput
 from bench.commands.weights import app as weights_commands
 from bench.errors import BenchError, InputError, Unavailable, UsageError
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 
 app.add_typer(weights_commands, name="weights")
 app.add_typer(data_commands, name="data")
+app.command()(throughput)
 
 # typer does not name the class that its errors of usage share.
 _CommandLineError: Any = typer.BadParameter.__base__
@@ -127,7 +129,7 @@ _LEARNING_OPTIONS = (
 def _configured(
     command: Callable[..., None], options: Collection[str] = _SHARED_OPTIONS
 ) -> Callable[..., None]:
-    """Make `command(config, ...)` a command with the options that commands on a run share, or some of them."""
+    """Make `command(config, ...)` a command with options that commands on a run share; by default all."""
     chosen = {name: annotation for name, annotation in _SHARED_OPTIONS.items() if name in options}
     hints = get_type_hints(command, localns={"RunConfig": object}, include_extras=True)
     own = list(inspect.signature(command).parameters.values())[1:]

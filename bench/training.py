@@ -369,7 +369,10 @@ def _repeatable(device: torch.device) -> Iterator[None]:
     import torch
 
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
+    with (
+        torch.random.fork_rng(devices),
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
+    ):
         yield
 
 

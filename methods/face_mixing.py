@@ -123,11 +123,9 @@ class FaceMixing(Method):
             chosen = first + self._without_shape(request, kept)
             return torch.lerp(images, donors.to(images.device)[chosen], weight)
         shapes = _scaled(self._landmarks, size / self._images.shape[2]).to(images.device)
-        found = torch.isfinite(request.landmarks).all(2).all(1)
-        own = torch.where(found[:, None, None], request.landmarks, shapes[first])
+        own = request.landmarks
         chosen = first + self._with_shape(own, shapes.view(genders, kept, -1, 2), request)
-        mixed = mix(images, own, donors.to(images.device)[chosen], shapes[chosen], weight, weight)
-        return torch.where(found[:, None, None, None], mixed, torch.nan)
+        return mix(images, own, donors.to(images.device)[chosen], shapes[chosen], weight, weight)
 
     def _with_shape(self, own: Tensor, shapes: Tensor, request: Request) -> Tensor:
         """Places (N,) among the donors of the opposite gender."""

@@ -146,16 +146,9 @@ class LiMm21(StarGan):
         return IdentityTask(self._network, self.code, size, auxiliaries, self.settings, seed=seed)
 
     def _protect(self, images: Tensor, request: Request) -> Tensor:
-        import torch
-
         if "closest" in request.variant.parameters:
             return self._closest(images, request)
-        redrawn = super()._protect(images, request)
-        if "parts" in request.variant.parameters or request.landmarks is None or request.parts is not None:
-            return redrawn
-        # Without its landmarks nobody knows where this face's parts are.
-        lost = ~torch.isfinite(request.landmarks).flatten(1).all(1)
-        return redrawn.masked_fill(lost[:, None, None, None], torch.nan)
+        return super()._protect(images, request)
 
     def _chosen(self, images: Tensor, request: Request) -> Tensor:
         from methods._blocks.region_importance import below_mean, least_important

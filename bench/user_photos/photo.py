@@ -27,8 +27,8 @@ from bench.errors import BenchError
 from bench.faces import Attribute, Faces
 from bench.files import write_atomically
 from bench.geometry import CELEBA_LANDMARKS
+from bench.photographs import MOST_BYTES, Photo, UnreadablePhotoError, decode
 from bench.store import digest
-from bench.user_photos.decode import MOST_BYTES, Photo, UnreadablePhotoError, decode
 from bench.user_photos.frame import Frame, moved
 from bench.user_photos.labels import LabelReaders, Told, tell
 from bench.user_photos.recipe import Recipe

@@ -145,7 +145,7 @@ def run_plan(
             "it needs samples, at least 1 step and a batch of at least 2"
         )
     run = _Run(task, plan, ctx, name, [asdict(plan), *recipe])
-    with torch.backends.cudnn.flags(benchmark=False, deterministic=True):
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         for step in range(run.done, plan.steps):
             run.advance(step, batch_of(step))
     run.finish()

@@ -100,7 +100,7 @@ def bomb(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("side", [8_001, 20_000, 100_000])
 def test_a_picture_is_measured_before_it_is_decoded(side: int) -> None:
-    with pytest.raises(DamagedImageError, match=f"larger than {MOST_PIXELS:,} pixels"):
+    with pytest.raises(DamagedImageError, match=f"more than {MOST_PIXELS // 1_000_000} million pixels"):
         decode_photo(bomb(side, side), "image huge.png")
 
 
@@ -146,6 +146,6 @@ def test_a_file_with_wrong_bytes_is_a_picture_or_refused(form: str, data: st.Dat
 
 
 def test_formats_that_are_no_photographs_are_refused(colours: Image.Image) -> None:
-    for form in ("GIF", "PDF", "EPS"):
+    for form in ("PDF", "EPS"):
         with pytest.raises(DamagedImageError, match="cannot be decoded"):
             decode_photo(saved(colours, form), "a")

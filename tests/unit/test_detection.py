@@ -199,7 +199,10 @@ def test_what_is_no_photograph_is_refused(image: Image) -> None:
 
 
 def test_without_the_networks_the_remedy_is_said(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match=r"ultraface_rfb320.onnx is not in .*; put the file"):
+    with pytest.raises(
+        Unavailable,
+        match=r"ultraface_rfb320.onnx is not in .*weights fetch ultraface_rfb320, or put the file",
+    ):
         FaceFinder(WeightsFolder(tmp_path))
 
 

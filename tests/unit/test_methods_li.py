@@ -391,14 +391,19 @@ def test_parts_come_from_landmarks_where_there_is_no_map(shown: Any) -> None:
         assert np.array_equal(changed_labels(shown, mapped, name), changed_labels(shown, plain, name))
 
 
-def test_a_face_that_cannot_be_parsed_fails_where_parts_are_chosen(li: Any) -> None:
+@pytest.mark.parametrize("variant", ["k=1", "eyes"])
+def test_a_face_that_was_not_found_fails(li: Any, variant: str) -> None:
     faces = labelled_faces(4, parts=False)
     assert faces.landmarks is not None
     faces.landmarks[2] = np.nan
-    found: Protected = li.protect(faces, li.variant("k=1"))
+    found: Protected = li.protect(faces, li.variant(variant))
     assert found.failed.tolist() == [False, False, True, False]
     assert not found.images[2].any()
-    assert not li.protect(faces, li.variant("eyes")).failed.any()
+
+
+def test_where_nothing_tells_the_parts_of_a_face_they_cannot_be_chosen(li: Any) -> None:
+    faces = labelled_faces(4, parts=False)
+    assert not li.protect(replace(faces, landmarks=None), li.variant("eyes")).failed.any()
     with pytest.raises(InputError, match="eyes\\+nose"):
         li.protect(replace(faces, landmarks=None), li.variant("adaptive"))
 

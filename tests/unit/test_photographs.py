@@ -12,8 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from bench.user_photos import decode as module
-from bench.user_photos.decode import UnreadablePhotoError, decode
+from bench.photographs import UnreadablePhotoError, decode
 
 RNG = np.random.default_rng(0)
 SMOOTH = np.kron(RNG.integers(0, 256, (6, 8, 3)), np.ones((10, 10, 1))).astype(np.uint8)
@@ -120,17 +119,16 @@ def test_turned_upright(orientation: int) -> None:
     assert (photo.width, photo.height) == (80, 60)
 
 
-def test_long_pictures_are_reduced_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WORKING_SIDE", 40)
+def test_long_pictures_are_reduced_and_it_is_said() -> None:
     for kind in ("PNG", "JPEG"):
-        photo = decode(encoded(Image.fromarray(SMOOTH), kind))
+        photo = decode(encoded(Image.fromarray(SMOOTH), kind), longest=40)
         assert photo.pixels.shape == (30, 40, 3)
         assert (photo.width, photo.height) == (80, 60)
         assert photo.notes == ("reduced to 40x30",)
         assert abs(photo.pixels.mean() - SMOOTH.mean()) < 2
     exif = Image.Exif()
     exif[0x0112] = 6
-    photo = decode(encoded(Image.fromarray(SMOOTH), "JPEG", exif=exif))
+    photo = decode(encoded(Image.fromarray(SMOOTH), "JPEG", exif=exif), longest=40)
     assert photo.pixels.shape == (40, 30, 3)
     assert (photo.width, photo.height) == (60, 80)
 

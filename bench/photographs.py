@@ -20,7 +20,10 @@ MOST_PIXELS = 150_000_000
 """Larger ones are refused before they are decoded: a small file can ask for any amount of memory. Within
 these bounds a picture takes at most some 1.5 GB, and a JPEG of any size some .2 GB."""
 WORKING_SIDE = 6000
-"""Longer pictures are reduced to this, by averaging over areas, before a face is looked for."""
+"""Pixels of a side to which longer pictures are reduced, by averaging over areas, unless told otherwise."""
+
+FIRST_OF_SEVERAL = "first frame of several"
+"""The note on a picture from an animation."""
 
 _LEAST_SIDE = 8
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM")
@@ -44,9 +47,10 @@ class Photo:
     notes: tuple[str, ...] = ()
 
 
-def decode(data: bytes) -> Photo:
+def decode(data: bytes, *, most_pixels: int = MOST_PIXELS, longest: int = WORKING_SIDE) -> Photo:
     """The picture in `data`, whatever the file is called; of an animation the first frame.
 
+    most_pixels: more are refused. longest: side in pixels to which longer pictures are reduced, 0: never.
     Grey, palette, CMYK and 16-bit pictures become 8-bit RGB, what is transparent becomes white; colour
     profiles are not applied. Raises UnreadablePhotoError for anything else, and for truncated files.
     """
@@ -60,37 +64,37 @@ def decode(data: bytes) -> Photo:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
-                _refuse(picture.size)
-                return _decoded(picture)
+                _refuse(picture.size, most_pixels)
+                return _decoded(picture, longest)
     except UnreadablePhotoError:
         raise
     except UnidentifiedImageError as error:
         raise UnreadablePhotoError(f"no picture of a known format ({', '.join(_FORMATS)})") from error
     except Image.DecompressionBombError as error:
-        raise UnreadablePhotoError(_too_large("the picture")) from error
+        raise UnreadablePhotoError(_too_large("the picture", most_pixels)) from error
     except Exception as error:  # decoders raise whatever a broken file leads them to
         raise UnreadablePhotoError(f"damaged: {error or type(error).__name__}") from error
 
 
-def _refuse(size: tuple[int, int]) -> None:
-    if size[0] * size[1] > MOST_PIXELS:
-        raise UnreadablePhotoError(_too_large(f"{size[0]}x{size[1]}"))
+def _refuse(size: tuple[int, int], most_pixels: int) -> None:
+    if size[0] * size[1] > most_pixels:
+        raise UnreadablePhotoError(_too_large(f"{size[0]}x{size[1]}", most_pixels))
     if min(size) < _LEAST_SIDE:
         raise UnreadablePhotoError(f"{size[0]}x{size[1]}, too small for a face")
 
 
-def _too_large(what: str) -> str:
-    return f"{what} has more than {MOST_PIXELS // 1_000_000} million pixels"
+def _too_large(what: str, most_pixels: int) -> str:
+    return f"{what} has more than {most_pixels // 1_000_000} million pixels"
 
 
-def _decoded(picture: Image) -> Photo:
+def _decoded(picture: Image, longest: int) -> Photo:
     from PIL import Image
 
     kind, (width, height), notes = str(picture.format), picture.size, []
     # An MPO is a JPEG with further views behind it; its first picture is the photograph.
     if getattr(picture, "is_animated", False) and kind != "MPO":
-        notes.append("first frame of several")
-    share = min(1.0, WORKING_SIDE / max(width, height))
+        notes.append(FIRST_OF_SEVERAL)
+    share = min(1.0, (longest or max(width, height)) / max(width, height))
     working = (max(1, round(width * share)), max(1, round(height * share)))
     if share < 1:
         picture.draft(None, working)  # type: ignore[arg-type]
