@@ -65,8 +65,8 @@ def _evaluate(config: RunConfig, say: Callable[[str], None]) -> int:
     plan = build(config)
     for note in plan.notes:
         say(f"note: {note}")
-    for missing in plan.missing:
-        say(f"unavailable: {missing.kind} {missing.name}: {missing.reason}; {missing.remedy}")
+    for line in plan.unavailable():
+        say(line)
     outcome = execute(plan, say)
     folder = folder_of(config)
     training_curves(plan, outcome, folder, say)
@@ -120,7 +120,8 @@ def execute(plan: Plan, say: Callable[[str], None]) -> Outcome:
     """Make every cell of the plan that the store lacks."""
     config = plan.config
     workers = config.workers or _cores()
-    say(f"{len(plan.cells)} cells for {len(plan.subjects)} variants on {workers} workers")
+    whom = f" for {len(plan.subjects)} variants" if plan.subjects else ""
+    say(f"{len(plan.cells)} cells{whom} on {workers} workers")
     weights = WeightsFolder.find(config.weights)
     found = {
         name: replace(source, roots=tuple(root.resolve() for root in source.roots))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,10 @@ _COST = {
 """Rough core-seconds of a cell: for the order of work and the first guess of the time left."""
 
 
+_TOLD_APART = 3
+"""Components of a kind that are said to be unavailable one by one."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """One variant that is scored, and the keys of its images (if any) and scores."""
@@ -63,6 +67,16 @@ class Plan:
     subjects: list[Subject] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def unavailable(self) -> Iterator[str]:
+        """Lines on what cannot run here: each with its remedy, or many of a kind together by name."""
+        for kind in dict.fromkeys(m.kind for m in self.missing):
+            found = [m for m in self.missing if m.kind == kind]
+            if len(found) <= _TOLD_APART:
+                yield from (f"unavailable: {kind} {m.name}: {m.reason}; {m.remedy}" for m in found)
+            else:
+                names = ", ".join(m.name for m in found)
+                yield f"unavailable: {len(found)} of kind {kind}: {names}; the report tells each one's remedy"
 
     def add(
         self,
