@@ -6,9 +6,9 @@ import os
 import zlib
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZipInfo
 
-from bench.datasets._image_files import ImageFiles
+from bench.datasets._image_files import ImageFiles, open_zip, read_member
 from bench.errors import InputError
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
@@ -62,10 +62,7 @@ class ZipTree:
 
     def __init__(self, path: Path, endings: Collection[str] = PHOTOS) -> None:
         self.where = str(path)
-        try:
-            self._zip = ZipFile(path)
-        except (BadZipFile, OSError) as error:
-            raise InputError(f"{path} is not a complete zip ({error}); fetch it again") from error
+        self._zip = open_zip(path)
         self._members: dict[str, ZipInfo] = {}
         for member in self._zip.infolist():
             folders, _, name = member.filename.rpartition("/")
@@ -90,10 +87,7 @@ class ZipTree:
             raise InputError(
                 f"{name} in {self.where} is larger than {_MOST_BYTES:,} bytes; it is no photograph"
             )
-        try:
-            return self._zip.read(member)
-        except (BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
-            raise InputError(f"cannot read {name} in {self.where}: {error}; fetch the zip again") from error
+        return read_member(self._zip, member)
 
 
 def find_tree(root: Path, names: Iterable[str], endings: Collection[str] = PHOTOS) -> ImageFiles | None:

@@ -58,10 +58,7 @@ class ZipImages:
 
     def __init__(self, path: Path, suffix: str) -> None:
         self.where = str(path)
-        try:
-            self._zip = ZipFile(path)
-        except (BadZipFile, OSError) as error:
-            raise InputError(f"{path} is not a complete zip ({error}); fetch it again") from error
+        self._zip = open_zip(path)
         self._members: dict[str, ZipInfo] = {}
         for member in self._zip.infolist():
             folder, _, name = member.filename.rpartition("/")
@@ -78,10 +75,24 @@ class ZipImages:
         return self._members[name].CRC
 
     def read(self, name: str) -> bytes:
-        try:
-            return self._zip.read(self._members[name])
-        except (BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
-            raise InputError(f"cannot read {name} in {self.where}: {error}; fetch the zip again") from error
+        return read_member(self._zip, self._members[name])
+
+
+def open_zip(path: Path) -> ZipFile:
+    """The zip at `path`. Raises InputError when it is none, or cut short."""
+    try:
+        return ZipFile(path)
+    except (BadZipFile, OSError) as error:
+        raise InputError(f"{path} is not a complete zip ({error}); fetch it again") from error
+
+
+def read_member(archive: ZipFile, member: ZipInfo) -> bytes:
+    """The bytes of a file in `archive`. Raises InputError naming both."""
+    try:
+        return archive.read(member)
+    except (BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
+        name = member.filename.rpartition("/")[2]
+        raise InputError(f"cannot read {name} in {archive.filename}: {error}; fetch the zip again") from error
 
 
 def _is_image(name: str, suffix: str) -> bool:
