@@ -6,6 +6,7 @@ import importlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -149,6 +150,7 @@ class Job:
         return self.recent.get((kind, key), lambda: (make(), 4_000_000))
 
 
+@cache
 def stage_version(stage: str) -> int:
     """VERSION of a stage, read from its source so that planning imports none of its dependencies."""
     import ast

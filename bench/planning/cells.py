@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 _CHEAP_FIT_COST, _DEAR_FIT_COST = 2.0, 300.0
 _EMBEDDING_ATTACKER_COST, _PIXEL_ATTACKER_COST = 8.0, 40.0
+_QUALITY = (
+    *("bench.quality.perceptual", "bench.quality.naturalness", "bench.quality.features"),
+    *("bench.metrics.quality", "bench.metrics.distribution"),
+)
+"""The modules with the mathematics of quality, whose code belongs to the key."""
 _TEMPLATES, _VALIDATION_TEMPLATES = 2000, 500
 """Faces that template-level methods learn from and are chosen on, taken by whole people."""
 
@@ -315,7 +320,7 @@ class CellMaker:
             "sets": self._files_of(BY_SET),
             "resamples": self.config.resamples,
             "seed": self.config.seed,
-            "source": discover.code_hash("bench.stages.quality"),
+            "source": [discover.code_hash(module) for module in _QUALITY],
         }
         inputs = {"faces": self.faces(TEST), "images": protect, "originals": originals}
         inputs |= {"niqe_fit": self.niqe_fit()} if self.choice.attack_is_own else {}
@@ -331,7 +336,7 @@ class CellMaker:
         }
 
     def niqe_fit(self) -> str:
-        params = {"source": discover.code_hash("bench.stages.niqe_fit")}
+        params = {"source": discover.code_hash("bench.metrics.niqe")}
         inputs = {"faces": self.known_faces}
         return self.plan.add("niqe_fit", params, inputs=inputs, title="fit NIQE's model")
 
