@@ -345,7 +345,9 @@ def _say(line: str) -> None:
 def _read_config(options: Mapping[str, Any]) -> RunConfig:
     """The configuration from a command's options: only those that were given override the file."""
     # Said before anything heavy is imported, so that nobody waits in front of an empty screen.
-    what = options.get("dataset") or options.get("config") or "synthetic"
+    named = [options.get(name) for name in ("dataset", "test_on", "protocol", "config")]
+    what = next((name for name in named if name), "synthetic")
+    what = ", ".join(what) if isinstance(what, list) else what
     _say(f"veilbench {__version__}: {what}, reading what there is")
     from bench.config import RunConfig, load_config
 

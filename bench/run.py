@@ -55,8 +55,11 @@ def run(config: RunConfig, say: Callable[[str], None]) -> int:
 
     With several datasets to test on, one report each and one table over all.
     """
-    parts = evaluations(config)
-    failed = sum(_evaluate(part, say) for part in parts)
+    parts, failed = evaluations(config), 0
+    for part in parts:
+        if len(parts) > 1:
+            say(f"testing on {part.dataset}")
+        failed += _evaluate(part, say)
     _join_reports(parts, say)
     return failed
 

@@ -283,6 +283,19 @@ PRETRAINED: dict[str, Entry] = {
         "matcher",
         "150x150 RGB, dlib's face chip with a padding of .25",
     ),
+    "dlib_landmarks_68": Entry(
+        Pretrained(
+            file="models/shape_predictor_68_face_landmarks.dat",
+            sha256="fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
+            licence="non-commercial use (trained on 300-W)",
+            source="davisking/dlib-models, in the package face_recognition_models 0.3.0",
+            modules=("face_recognition_models", "dlib"),
+            extra="dlib",
+        ),
+        99_693_937,
+        "68 landmarks",
+        "RGB of any size, box of dlib's frontal face detector",
+    ),
     "senet50_vggface2": _own(
         "senet50_vggface2",
         "224x224 BGR less the mean (91.4953, 103.8827, 131.0912), crop of VGGFace2",

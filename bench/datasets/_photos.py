@@ -22,7 +22,7 @@ from bench.datasets._decoding import decode_photo
 from bench.datasets._framing import Landmarks, centre_square, framed
 from bench.datasets._image_files import ImageFiles
 from bench.datasets._survey import Item, examine
-from bench.errors import InputError
+from bench.errors import InputError, unknown_name
 from bench.faces import GENDER, POOLS, Faces
 from bench.weights import WeightsFolder, pretrained_file
 from bench.weights_catalogue import PRETRAINED
@@ -34,6 +34,8 @@ _AT_ONCE = 8
 _DETECTORS = tuple(
     PRETRAINED[name].pretrained for name in ("ultraface_rfb320", "landmarks_regression_retail_0009")
 )
+_FINDERS = {"ultraface": _DETECTORS, "dlib": (PRETRAINED["dlib_landmarks_68"].pretrained,)}
+"""Value of option `finder` -> the files behind it."""
 
 
 class Finder(Protocol):
@@ -78,10 +80,10 @@ class PhotoDataset(Dataset):
     genders apart.
 
     Options: limit: at most so many photos a pool, taken by whole people; 0: all. skip_damaged: leave damaged
-    photos out, and list them in `damaged`.
+    photos out, and list them in `damaged`. finder: what looks for faces, `ultraface` or `dlib` (an extra).
     """
 
-    options = {"limit": 0, "skip_damaged": False}
+    options = {"limit": 0, "skip_damaged": False, "finder": "ultraface"}
 
     # -- hooks -------------------------------------------------------------------------------------------
 
@@ -107,7 +109,7 @@ class PhotoDataset(Dataset):
 
     def _fingerprint(self, pool: str) -> str:
         """Of every photo in the pool: key, CRC, person, labels and landmarks; the size and the detector."""
-        digest = hashlib.sha256(repr((self.size, self._attributes(), _sums())).encode())
+        digest = hashlib.sha256(repr((self.size, self._attributes(), self._sums)).encode())
         for photo in self._pool(pool):
             given = None if photo.landmarks is None else photo.landmarks.tolist()
             person = (photo.identity, self._numbers[photo.identity])
@@ -217,7 +219,20 @@ class PhotoDataset(Dataset):
 
     @cached_property
     def _finder(self) -> Finder:
-        return open_finder(self.weights or WeightsFolder.find())
+        weights = self.weights or WeightsFolder.find()
+        if self.settings["finder"] == "dlib":
+            from bench.detection_dlib import DlibFinder
+
+            return DlibFinder(weights)
+        return open_finder(weights)
+
+    @property
+    def _sums(self) -> tuple[str, ...]:
+        """Checksums of what looks for faces."""
+        finder = self.settings["finder"]
+        if finder not in _FINDERS:
+            raise unknown_name("value of dataset option finder", finder, _FINDERS)
+        return _checksums(finder)
 
     def _faces(self, photos: Sequence[Photo]) -> Faces:
         images = np.empty((len(photos), self.size, self.size, 3), np.uint8)
@@ -315,8 +330,8 @@ def _central(faces: FoundFaces, image: NDArray[np.uint8]) -> Landmarks | None:
     return None if chosen is None else faces.landmarks[chosen]
 
 
-def _sums() -> tuple[str, ...]:
-    return tuple(pretrained.sha256 for pretrained in _DETECTORS)
+def _checksums(finder: str) -> tuple[str, ...]:
+    return tuple(pretrained.sha256 for pretrained in _FINDERS[finder])
 
 
 def _strata(photos: Sequence[Photo]) -> dict[str, str]:

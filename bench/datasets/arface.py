@@ -44,7 +44,7 @@ class ARFace(PhotoDataset):
     title = "AR face"
     paper = "Martinez, Benavente, The AR Face Database, CVC Technical Report 24, 1998"
     watch = ("gender",)
-    options = {"limit": 0, "skip_damaged": False}
+    options = {"limit": 0, "skip_damaged": False, "finder": "ultraface"}
 
     @classmethod
     def holds(cls, root: Path) -> bool:

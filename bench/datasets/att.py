@@ -30,7 +30,7 @@ class ATT(PhotoDataset):
 
     title = "AT&T"
     paper = "Samaria, Harter, Parameterisation of a Stochastic Model for Human Face Identification, WACV 1994"
-    options = {"limit": 0, "skip_damaged": False}
+    options = {"limit": 0, "skip_damaged": False, "finder": "ultraface"}
 
     @classmethod
     def holds(cls, root: Path) -> bool:

@@ -48,7 +48,7 @@ class Folder(PhotoDataset):
     """
 
     title = "own photographs"
-    options = {"limit": 0, "skip_damaged": False}
+    options = {"limit": 0, "skip_damaged": False, "finder": "ultraface"}
 
     @classmethod
     def holds(cls, root: Path) -> bool:

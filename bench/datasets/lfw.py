@@ -60,7 +60,7 @@ class LFW(PhotoDataset):
     title = "LFW"
     paper = "Huang, Ramesh, Berg, Learned-Miller, Labeled Faces in the Wild, Technical Report 07-49, 2007"
     watch = ("gender",)
-    options = {"pools": "people", "limit": 0, "skip_damaged": False}
+    options = {"pools": "people", "limit": 0, "skip_damaged": False, "finder": "ultraface"}
 
     @classmethod
     def holds(cls, root: Path) -> bool:

@@ -53,7 +53,7 @@ class MORPH(PhotoDataset):
     title = "MORPH Album 2"
     paper = "Ricanek, Tesafaye, MORPH: A Longitudinal Image Database of Normal Adult Age-Progression, FG 2006"
     watch = ("gender", "race", "age_group")
-    options = {"races": "five", "limit": 0, "skip_damaged": False}
+    options = {"races": "five", "limit": 0, "skip_damaged": False, "finder": "ultraface"}
 
     @classmethod
     def holds(cls, root: Path) -> bool:

@@ -46,7 +46,7 @@ class MUCT(PhotoDataset):
     title = "MUCT"
     paper = "Milborrow, Morkel, Nicolls, The MUCT Landmarked Face Database, PRASA 2010"
     watch = ("gender", "eyeglasses")
-    options = {"limit": 0, "skip_damaged": False}
+    options = {"limit": 0, "skip_damaged": False, "finder": "ultraface"}
 
     @classmethod
     def holds(cls, root: Path) -> bool:

@@ -50,7 +50,7 @@ class RaFD(PhotoDataset):
     title = "RaFD"
     paper = "Langner et al., Presentation and validation of the Radboud Faces Database, Cogn. & Emotion 2010"
     watch = ("gender", "emotion")
-    options = {"angles": "frontal", "limit": 0, "skip_damaged": False}
+    options = {"angles": "frontal", "limit": 0, "skip_damaged": False, "finder": "ultraface"}
 
     @classmethod
     def holds(cls, root: Path) -> bool:

@@ -45,7 +45,7 @@ class VGGFace2(PhotoDataset):
     title = "VGGFace2"
     paper = "Cao, Shen, Xie, Parkhi, Zisserman, VGGFace2, FG 2018"
     watch = ("gender",)
-    options = {"limit": 0, "skip_damaged": False}
+    options = {"limit": 0, "skip_damaged": False, "finder": "ultraface"}
 
     @classmethod
     def holds(cls, root: Path) -> bool:
