@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests of one file stay together: they share what is dear to make.
+PARALLEL := -n 2 --dist loadfile
 export OMP_NUM_THREADS := 1
 
 .PHONY: run test slow lint bench clean
@@ -10,10 +12,10 @@ run: $(VENV)/.ready
 	$(BIN)/python -m bench run --methods all
 
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 slow: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(PARALLEL)
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -m benchmark -s
