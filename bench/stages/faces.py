@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.cells import Job
+from bench.components.dataset import Dataset
 from bench.faces import Attribute, Faces, whole_people
 from bench.joined import join
 from bench.sources import open_dataset
@@ -29,15 +30,21 @@ def run(job: Job) -> Artefact:
         job.context.report(0, 1, "joining")
         joined = join(parts, p["joined"], faces_of(job, "frame"))
         return pack(whole_people(joined, p.get("most", len(joined))))
-    dataset = open_dataset(
+    dataset = opened(job)
+    job.context.report(0, 1, "reading")
+    return pack(dataset.load(p["pool"], most=p.get("most", 0)))
+
+
+def opened(job: Job) -> Dataset:
+    """The dataset that the parameters dataset, size and seed describe."""
+    p = job.params
+    return open_dataset(
         p["dataset"],
         job.environment.sources[p["dataset"]],
         size=p["size"],
         seed=p["seed"],
         weights=job.context.weights,
     )
-    job.context.report(0, 1, "reading")
-    return pack(dataset.load(p["pool"], most=p.get("most", 0)))
 
 
 def pack(faces: Faces) -> Artefact:
