@@ -157,14 +157,17 @@ def _configured(
 
 @app.command()
 @_configured
-def run(config: RunConfig) -> None:
+def run(
+    config: RunConfig,
+    profile: Annotated[bool, typer.Option("--profile", help="say where the time went, cell by cell")] = False,
+) -> None:
     """Compare methods: train what is missing, attack, match, score, and write the leaderboard.
 
     Repeating the command continues an interrupted run; what is done is not done again.
     """
     from bench.run import run as run_bench
 
-    if run_bench(config, _say):
+    if run_bench(config, _say, profile=profile):
         raise typer.Exit(SOME_FAILED)
 
 

@@ -23,6 +23,7 @@ from bench.files import write_atomically
 from bench.ladder import RUNGS, STATIC, WORST
 from bench.planning.build import build
 from bench.planning.plan import Plan, Subject
+from bench.profile import profile_lines, write_profile
 from bench.progress import Progress
 from bench.results import FAILED, UNAVAILABLE, Row, to_frame
 from bench.scoring.rows import SampleKey, sample_key, sample_name
@@ -50,21 +51,22 @@ _CURVE_COLUMNS = (
 )
 
 
-def run(config: RunConfig, say: Callable[[str], None]) -> int:
+def run(config: RunConfig, say: Callable[[str], None], *, profile: bool = False) -> int:
     """Run the benchmark and write its report; returns the number of failed cells. `say` prints a line.
 
-    With several datasets to test on, one report each and one table over all.
+    With several datasets to test on, one report each and one table over all. profile: say where the time
+    went, and write `profile.csv` beside the report.
     """
     parts, failed = evaluations(config), 0
     for part in parts:
         if len(parts) > 1:
             say(f"testing on {part.dataset}")
-        failed += _evaluate(part, say)
+        failed += _evaluate(part, say, profile=profile)
     _join_reports(parts, say)
     return failed
 
 
-def _evaluate(config: RunConfig, say: Callable[[str], None]) -> int:
+def _evaluate(config: RunConfig, say: Callable[[str], None], *, profile: bool) -> int:
     plan = build(config)
     for note in plan.notes:
         say(f"note: {note}")
@@ -74,6 +76,10 @@ def _evaluate(config: RunConfig, say: Callable[[str], None]) -> int:
     folder = folder_of(config)
     training_curves(plan, outcome, folder, say)
     report(plan, outcome, folder, say)
+    if profile:
+        for line in profile_lines(plan.cells, outcome, config.workers or _cores()):
+            say(line)
+        say(f"every cell: {write_profile(folder / 'profile.csv', plan.cells, outcome)}")
     failed = [f for f in outcome.failures.values() if not f.blocked]
     for message, count in Counter(f.message for f in failed).items():
         first = next(f for f in failed if f.message == message)

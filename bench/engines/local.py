@@ -37,14 +37,30 @@ class Failure:
     blocked: bool = False
 
 
+@dataclass(frozen=True)
+class Spent:
+    """What a cell took: from `started` to `ended` by the clock of the run, and seconds of processor time."""
+
+    worker: int
+    started: float
+    ended: float
+    processor: float
+
+
 @dataclass
 class Outcome:
-    """done: planned key -> key of the artefact. failures: planned key -> why."""
+    """done: planned key -> key of the artefact. failures: planned key -> why. spent: of each cell that was
+    computed, by planned key. elapsed: seconds that `execute` took."""
 
     done: dict[str, str] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    computed: int = 0
+    spent: dict[str, Spent] = field(default_factory=dict)
+    elapsed: float = 0.0
+
+    @property
+    def computed(self) -> int:
+        """Number of cells that were not in the store yet."""
+        return len(self.spent)
 
 
 @dataclass(frozen=True)
@@ -95,6 +111,7 @@ class _Run:
         self.notify, self.provenance = notify, provenance
         self.store = Store(environment.store)
         self.outcome = Outcome()
+        self.began = time.monotonic()
         self.weight = _critical_path(planned)
         self.waiting = set(planned)
         self.retried: set[str] = set()
@@ -108,6 +125,7 @@ class _Run:
                 ready = wait([w.pipe for w in busy], timeout=1.0)
                 for worker in [w for w in busy if w.pipe in ready]:
                     self._listen(worker)
+        self.outcome.elapsed = self._now()
         return self.outcome
 
     def close(self) -> None:
@@ -116,6 +134,9 @@ class _Run:
             worker.process.join()
             worker.pipe.close()
         self.workers.clear()
+
+    def _now(self) -> float:
+        return time.monotonic() - self.began
 
     def _busy(self) -> list[_Worker]:
         return [w for w in self.workers if w.cell is not None]
@@ -169,7 +190,7 @@ class _Run:
 
     def _start(self, worker: _Worker, planned: str, cell: Cell) -> None:
         self.waiting.discard(planned)
-        worker.planned, worker.cell, worker.started = planned, cell, time.monotonic()
+        worker.planned, worker.cell, worker.started = planned, cell, self._now()
         with contextlib.suppress(BrokenPipeError):  # a dead worker is noticed when we listen to it
             worker.pipe.send(cell)
         self.notify(Event("start", cell, worker=self.workers.index(worker)))
@@ -190,8 +211,7 @@ class _Run:
         planned, cell = worker.planned, worker.cell
         worker.cell = None
         if kind == "done":
-            self.outcome.seconds[cell.key] = time.monotonic() - worker.started
-            self.outcome.computed += 1
+            self.outcome.spent[planned] = Spent(index, worker.started, self._now(), rest[0])
             self._settle(planned, cell, "done")
         elif kind == "damaged" and rest[0] not in self.retried:
             self._make_again(planned, rest[0])
@@ -270,8 +290,8 @@ def _attempt(
     environment: Environment,
     provenance: dict[str, Any],
     pipe: Connection,
-) -> tuple[str, ...]:
-    started = time.monotonic()
+) -> tuple[Any, ...]:
+    started, used = time.monotonic(), time.process_time()
     try:
         job = make_job(cell, store, environment, recent, _reporter(pipe))
         artefact = run_cell(job)
@@ -283,7 +303,7 @@ def _attempt(
         return "failed", str(error), traceback.format_exc()
     except Exception as error:  # a bug in one component is that cell's failure, not the run's
         return "failed", f"{type(error).__name__}: {error}", traceback.format_exc()
-    return ("done",)
+    return "done", time.process_time() - used
 
 
 def make_job(
