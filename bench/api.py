@@ -1,7 +1,7 @@
 """The one page that component authors import from.
 
 A component is one class in one file: `methods/my_idea.py`, `attackers/...`, `matchers/...`,
-`bench/datasets/...`. The file's stem is its name; nothing else has to be edited.
+`bench/datasets/...`, `bench/quality/metrics/...`. The file's stem is its name; nothing else has to be edited.
 
     from bench.api import Method, Request
 
@@ -40,6 +40,7 @@ from bench.components.method import (
     to_uint8,
 )
 from bench.components.method_base import Request, Variant
+from bench.components.metric import Metric
 from bench.components.products import Products
 from bench.errors import (
     BenchError,
@@ -78,6 +79,7 @@ __all__ = [
     "KernelAttacker",
     "Matcher",
     "Method",
+    "Metric",
     "MetricError",
     "Pretrained",
     "Products",

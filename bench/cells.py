@@ -39,6 +39,7 @@ STAGES = (
     "match",
     "niqe_fit",
     "quality",
+    "metric",
     "score",
 )
 """Modules of `bench.stages`, each with a VERSION and `run(job) -> Artefact`."""

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
 import typer
 
 from bench import __version__
+from bench.commands.compare import compare
 from bench.commands.data import app as data_commands
+from bench.commands.publish import publish
 from bench.commands.throughput import throughput
 from bench.commands.weights import app as weights_commands
 from bench.errors import BenchError, InputError, Unavailable, UsageError
@@ -55,6 +57,15 @@ class NewKind(StrEnum):
     METHOD = "method"
     ATTACKER = "attacker"
     MATCHER = "matcher"
+    DATASET = "dataset"
+    METRIC = "metric"
+
+
+class Level(StrEnum):
+    """What a method changes."""
+
+    IMAGE = "image"
+    TEMPLATE = "template"
 
 
 _Names = Annotated[list[str] | None, typer.Option(help="names separated by commas, `all` or `default`")]
@@ -100,14 +111,41 @@ _SHARED_OPTIONS: dict[str, Any] = {
         str | None,
         typer.Option(help="a published evaluation: gender-an, privacynet, flowsan, li-mm21, san, lfw"),
     ],
+    "quick": Annotated[
+        bool | None,
+        typer.Option("--quick", help="a first look in about a minute; what else is given goes before it"),
+    ],
     "size": Annotated[
         int | None, typer.Option(help="side of the images in pixels; default: the dataset's own")
     ],
     "preset": Annotated[str | None, typer.Option(help="preset of the components: `quick` or `paper`")],
+    "throughput": Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="table of `bench throughput` for the report to show; repeat it for several machines"
+        ),
+    ],
+    "show_faces": Annotated[
+        bool | None,
+        typer.Option(
+            "--show-faces", help="put faces of real people into the page, which must then not be published"
+        ),
+    ],
+    "train_precision": Annotated[
+        str | None,
+        typer.Option(help="number format methods are trained in: fp32 (default) or bf16, by autocast"),
+    ],
     "seed": Annotated[int | None, typer.Option(help="the only source of randomness")],
     "seeds": Annotated[int | None, typer.Option(help="how many seeds to run, from --seed upwards")],
     "workers": Annotated[int | None, typer.Option(help="worker processes; default: one a core")],
     "device": Annotated[str | None, typer.Option(help="torch device of the workers")],
+    "inference": Annotated[
+        str | None,
+        typer.Option(
+            help="how networks are evaluated: exact (default); fastest, on the path that is fastest here and "
+            "deviates little; compiled, torch.compile among the paths"
+        ),
+    ],
     "store": Annotated[Path | None, typer.Option(help="where finished work is kept; default .bench")],
     "out": Annotated[Path | None, typer.Option(help="where the report goes; default runs/<dataset>")],
     "config": Annotated[Path | None, typer.Option("--config", help="YAML file with any of these options")],
@@ -198,7 +236,8 @@ def train(
     config: RunConfig,
     ship: Annotated[bool, typer.Option(help="put the weights and their cards into the package")] = False,
 ) -> None:
-    """Train methods on the DEVELOP pool, whatever weights ship with the package."""
+    """Train methods on the DEVELOP pool, or, where only --matchers is given, matchers on ATTACK, whatever
+    weights ship with the package."""
     from bench.train import train as train_methods
 
     if train_methods(config, _say, ship=ship):
@@ -260,7 +299,6 @@ def list_components(kind: Annotated[Kind, typer.Argument(help="what to list")]) 
 
         for name, metric in METRICS.items():
             print(f"{name:24} {metric.title}")
-        return
     from bench.discover import components
 
     for name, listed in components(kind.value.removesuffix("s")).items():
@@ -275,17 +313,25 @@ def list_components(kind: Annotated[Kind, typer.Argument(help="what to list")]) 
 
 @app.command()
 def check(
-    name: Annotated[str, typer.Argument(help="component to check, by name")],
+    names: Annotated[list[str], typer.Argument(help="components to check, by name")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="folder with files of the dataset to check; repeat to join several"),
+    ] = None,
     verbose: _Verbose = False,
 ) -> None:
-    """Run the contract of a component on tiny faces, in seconds."""
+    """Run the contract of components on tiny faces, in seconds."""
     from bench.contract import check_component
 
-    findings = check_component(name)
-    for finding in findings:
-        print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}{f': {finding.why}' if finding.why else ''}")
-    failed = sum(not f.ok for f in findings)
-    print(f"{name}: {len(findings) - failed} of {len(findings)} checks passed")
+    failed = 0
+    for name in names:
+        findings = check_component(name, data=tuple(data or ()))
+        for finding in findings:
+            why = f": {finding.why}" if finding.why else ""
+            print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}{why}")
+        wrong = sum(not f.ok for f in findings)
+        print(f"{name}: {len(findings) - wrong} of {len(findings)} checks passed", flush=True)
+        failed += wrong
     if failed:
         raise typer.Exit(SOME_FAILED)
 
@@ -294,12 +340,16 @@ def check(
 def new(
     kind: Annotated[NewKind, typer.Argument(help="what to write")],
     name: Annotated[str, typer.Argument(help="its name, a Python identifier in lower case")],
+    level: Annotated[
+        Level, typer.Option(help="of a method: whether it changes the image or a matcher's template of it")
+    ] = Level.IMAGE,
 ) -> None:
-    """Write the file of a new component, ready to be filled in."""
-    from bench.scaffold import write_component
+    """Write the file of a new component, a working start to be filled in."""
+    from bench.scaffold import next_step, write_component
 
-    path = write_component(kind.value, name)
-    print(f"wrote {path}; next: python -m bench check {name}")
+    path = write_component(kind.value, name, template=level is Level.TEMPLATE)
+    here = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    print(f"wrote {here}; next: {next_step(kind.value, name)}")
 
 
 @app.command()
@@ -309,6 +359,10 @@ def doctor(weights: _Weights = None) -> None:
 
     for line in diagnose(weights):
         print(line)
+
+
+app.command()(compare)
+app.command()(publish)
 
 
 def main() -> None:
@@ -367,7 +421,7 @@ def _read_config(options: Mapping[str, Any]) -> RunConfig:
 
 
 def _split(key: str, value: Any) -> Any:
-    if isinstance(value, list) and key != "data":
+    if isinstance(value, list) and key not in ("data", "throughput"):
         return [name.strip() for entry in value for name in entry.split(",") if name.strip()]
     return value
 

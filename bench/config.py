@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bench.errors import InputError, UsageError, unknown_name
+from bench.quick import with_quick
 
 ALL, DEFAULT = "all", "default"
 LabelSource = Literal["truth", "predicted", "random"]
@@ -47,22 +48,43 @@ class RunConfig(BaseModel):
     preset: str = Field("quick", description="preset of the methods")
     shipped: bool = Field(True, description="whether trained weights that ship are used where they fit")
     label_source: tuple[LabelSource, ...] = Field(("truth",), description="whose labels the methods are told")
+    train_precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="number format in which image-level methods and their auxiliaries are trained"
+    )
     threats: tuple[str, ...] = Field((ALL,), description="rungs of the attackers' ladder beside `static`")
     adaptive_images: int = Field(
         1200, ge=0, description="faces of ATTACK that adaptive attackers learn on, whole people; 0: all"
+    )
+    learning_images: int = Field(
+        0,
+        ge=0,
+        description="faces of DEVELOP that methods learn on, whole people, and a quarter as many of "
+        "VALIDATION; 0: all",
     )
     pairs: str = Field(
         "all",
         description="comparisons: `all`, the `published` list, or MATED/NON_MATED drawn once, as 1000/2000",
     )
     protocol: str = Field("", description="protocol of a paper, whose settings all others override")
+    quick: bool = Field(False, description="a first look, whose settings all others override")
     options: dict[str, dict[str, Any]] = Field({}, description="component -> its options, over the preset")
+    show_faces: bool = Field(
+        False, description="whether the report shows photographs of people, which must not be published"
+    )
+    throughput: tuple[Path, ...] = Field(
+        (), description="tables of `bench throughput` that the report shows beside the run's own figures"
+    )
     seed: int = Field(0, ge=0, description="the only source of randomness")
     seeds: int = Field(1, ge=1, description="how many seeds to run, from `seed` upwards")
     resamples: int = Field(1000, ge=100, description="bootstrap resamples over identities")
     quality_images: int = Field(128, ge=0, description="images a variant for LPIPS and NIQE; 0: no quality")
     workers: int = Field(0, ge=0, description="worker processes; 0: one a core")
     device: str = Field("cpu", description="torch device of the workers")
+    inference: Literal["exact", "fastest", "compiled"] = Field(
+        "exact",
+        description="how trained networks are evaluated: exact, in fp32 and alike on every run; fastest, on "
+        "the path that measures fastest here and answers nearly the same; compiled, torch.compile among them",
+    )
     store: Path = Field(Path(".bench"), description="where finished work is kept")
     out: Path | None = Field(None, description="where the report goes; default runs/<dataset>")
 
@@ -75,7 +97,8 @@ class RunConfig(BaseModel):
 
 
 def load_config(path: Path | None, overrides: Mapping[str, Any]) -> RunConfig:
-    """The configuration of a YAML file with `overrides` on top; a protocol's settings lie beneath both.
+    """The configuration of a YAML file with `overrides` on top; settings of a protocol or of `quick` lie
+    beneath both.
 
     Raises InputError for an unreadable file, UsageError for an unknown key (with the nearest) or a bad value.
     """
@@ -92,6 +115,8 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> RunConfig:
         from bench.protocols import protocol_settings
 
         given = {**protocol_settings(str(given["protocol"])), **given}
+    if given.get("quick"):
+        given = with_quick(given)
     try:
         return RunConfig.model_validate(given)
     except ValidationError as error:

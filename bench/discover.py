@@ -6,9 +6,11 @@ import ast
 import hashlib
 import importlib
 import importlib.util
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
+from importlib.machinery import PathFinder
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,23 @@ PACKAGES = {
     "attacker": "attackers",
     "matcher": "matchers",
     "dataset": "bench.datasets",
+    "metric": "bench.quality.metrics",
 }
 """Kind of component -> the package whose files are its plug-ins; also the entry point `bench.<kind>s`."""
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+"""What a component can be called: a name of its own in file names, commands and tables."""
+
+_BASES = {
+    "method": ("bench.components.method_base", "AnyMethod"),
+    "attacker": ("bench.components.attacker", "Attacker"),
+    "matcher": ("bench.components.matcher", "Matcher"),
+    "dataset": ("bench.components.dataset", "Dataset"),
+    "metric": ("bench.components.metric", "Metric"),
+}
+_OFFERED = {kind: f"bench.api.{base}" for kind, (_, base) in _BASES.items()} | {
+    "method": "bench.api.Method or bench.api.EmbeddingMethod"
+}
 
 # Changes in these are versioned by the stages that call them, not by each component's source.
 _CONTRACT = (
@@ -37,7 +54,10 @@ _CONTRACT = (
 
 @dataclass(frozen=True)
 class Listed:
-    """A component as its source declares it. `metadata` holds the class attributes with literal values."""
+    """A component as its source declares it. `metadata` holds the class attributes with literal values.
+
+    origin: the installed package that registers it; empty for a file of the checkout.
+    """
 
     kind: str
     id: str
@@ -46,6 +66,12 @@ class Listed:
     class_name: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
+    origin: str = ""
+
+    @property
+    def where(self) -> str:
+        """The file, and the package it is from, for people."""
+        return f"{self.path.name} of package {self.origin}" if self.origin else self.path.name
 
     @property
     def title(self) -> str:
@@ -63,12 +89,18 @@ def folder_of(kind: str) -> Path:
 
 @cache
 def components(kind: str) -> dict[str, Listed]:
-    """All components of a kind by name, sorted; a file that cannot be read is listed with its problem."""
-    found = {}
-    for name, module, path in _candidates(kind):
-        listed = _read(kind, name, module, path)
-        if listed is not None:
-            found[name] = listed
+    """All components of a kind by name, sorted; what cannot be read is listed with its problem.
+
+    Raises UsageError where two of them have one name, since no table could tell them apart.
+    """
+    found: dict[str, Listed] = {}
+    for listed in (*_files(kind), *_registered(kind)):
+        if listed.id in found:
+            raise UsageError(
+                f"two {kind}s are called {listed.id}: {found[listed.id].where} and {listed.where}; rename "
+                "one, or uninstall the package"
+            )
+        found[listed.id] = listed
     return dict(sorted(found.items()))
 
 
@@ -84,15 +116,19 @@ def load_class(kind: str, name: str) -> Any:
     """Import a component and return its class. Raises Unavailable when its file cannot be imported."""
     listed = find(kind, name)
     if listed.problem:
-        raise Unavailable(f"{kind} {name}: {listed.problem}", f"mend {listed.path.name}")
+        raise Unavailable(f"{kind} {name}: {listed.problem}", f"mend {listed.where}")
     try:
         module = importlib.import_module(listed.module)
     except Exception as error:  # whatever a plug-in's import raises is that plug-in's problem alone
         raise Unavailable(
             f"{kind} {name} cannot be imported: {type(error).__name__}: {error}",
-            f"mend {listed.path.name} or install what it needs",
+            f"mend {listed.where} or install what it needs",
         ) from error
     component = getattr(module, listed.class_name)
+    place, base = _BASES[kind]
+    if not issubclass(component, getattr(importlib.import_module(place), base)):
+        derive = f"derive it from {_OFFERED[kind]}"
+        raise Unavailable(f"{listed.class_name} in {listed.where} is no {kind}", derive)
     component.id = name
     return component
 
@@ -112,34 +148,63 @@ def code_hash(module: str, beside: tuple[str, ...] = ()) -> str:
     return hashlib.sha256("\0".join(f"{m}\0{s}" for m, s in sources.items()).encode()).hexdigest()
 
 
-def _candidates(kind: str) -> Iterator[tuple[str, str, Path]]:
+def _files(kind: str) -> Iterator[Listed]:
+    """The components among the files of the kind's folder."""
     package = PACKAGES[kind]
     for path in sorted(folder_of(kind).iterdir()):
         if path.name.startswith(("_", ".")):
             continue
         if path.suffix == ".py":
-            yield path.stem, f"{package}.{path.stem}", path
+            yield _read(kind, path.stem, f"{package}.{path.stem}", path)
         elif (path / "__init__.py").is_file():
-            yield path.name, f"{package}.{path.name}", path / "__init__.py"
+            yield _read(kind, path.name, f"{package}.{path.name}", path / "__init__.py")
+
+
+def _registered(kind: str) -> Iterator[Listed]:
+    """The components that installed packages register as entry points of the group `bench.<kind>s`."""
     for point in entry_points(group=f"bench.{kind}s"):
-        found = importlib.util.find_spec(point.module)
-        if found is not None and found.origin:
-            yield point.name, point.module, Path(found.origin)
+        origin = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown"
+        path = _located(point.module)
+        if not NAME.fullmatch(point.name):
+            problem = f"entry point '{point.name}' must be lower case letters, digits and _"
+            listed = Listed(kind, point.name, point.module, path or Path(point.module), problem=problem)
+        elif path is None:
+            problem = f"entry point {point.name} names a module {point.module} that is not there"
+            listed = Listed(kind, point.name, point.module, Path(point.module), problem=problem)
+        else:
+            listed = _read(kind, point.name, point.module, path, point.attr)
+        yield replace(listed, origin=origin)
 
 
-def _read(kind: str, name: str, module: str, path: Path) -> Listed | None:
+def _located(module: str) -> Path | None:
+    """The source file of a module, found without importing the packages around it."""
+    places: Sequence[str] | None = None
+    spec = None
+    for depth in range(1, module.count(".") + 2):
+        name = ".".join(module.split(".")[:depth])
+        try:
+            spec = importlib.util.find_spec(name) if depth == 1 else PathFinder.find_spec(name, places)
+        except (ImportError, ValueError):
+            return None
+        if spec is None:
+            return None
+        places = spec.submodule_search_locations
+    return Path(spec.origin) if spec and spec.origin else None
+
+
+def _read(kind: str, name: str, module: str, path: Path, class_name: str = "") -> Listed:
+    """class_name: the class that is meant; if empty the first one with a title."""
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except (SyntaxError, ValueError, OSError) as error:
         return Listed(kind, name, module, path, problem=f"{type(error).__name__}: {error}")
     for node in tree.body:
-        if isinstance(node, ast.ClassDef):
+        if isinstance(node, ast.ClassDef) and class_name in ("", node.name):
             metadata = _literals(node)
             if "title" in metadata:
                 return Listed(kind, name, module, path, node.name, metadata)
-    if name in {"__init__"} or not any(isinstance(n, ast.ClassDef) for n in tree.body):
-        return None
-    return Listed(kind, name, module, path, problem="no class with a `title` in it")
+    lacking = f"no class {class_name or 'in it'} with a `title`, as a text in quotes"
+    return Listed(kind, name, module, path, problem=lacking)
 
 
 def _literals(node: ast.ClassDef) -> dict[str, Any]:

@@ -31,23 +31,27 @@ class OnnxNetwork:
     @cached_property
     def _session(self) -> Any:
         import onnx
-        import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         try:
             model = onnx.load(str(self.path))
             _free_inputs(model.graph)
             _replace_prelu(model.graph)
-            return onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
+            return cpu_session(model.SerializeToString())
         except Exception as error:  # neither library's exceptions share a base class of their own
             raise Unavailable(
                 f"onnxruntime cannot read {self.path}: {error}", "fetch the file again or update onnxruntime"
             ) from error
+
+
+def cpu_session(model: bytes) -> Any:
+    """An onnxruntime session of one thread for the ONNX file with these bytes."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _free_inputs(graph: Any) -> None:

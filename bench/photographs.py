@@ -65,7 +65,7 @@ def decode(data: bytes, *, most_pixels: int = MOST_PIXELS, longest: int = WORKIN
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
                 _refuse(picture.size, most_pixels)
-                return _decoded(picture, longest)
+                return _quickly(picture, data, longest) or _decoded(picture, longest)
     except UnreadablePhotoError:
         raise
     except UnidentifiedImageError as error:
@@ -85,6 +85,34 @@ def _refuse(size: tuple[int, int], most_pixels: int) -> None:
 
 def _too_large(what: str, most_pixels: int) -> str:
     return f"{what} has more than {most_pixels // 1_000_000} million pixels"
+
+
+def _quickly(picture: Image, data: bytes, longest: int) -> Photo | None:
+    """An ordinary JPEG of 8-bit grey or colour, upright, not to be reduced and without any fault, in half of
+    Pillow's time; the same decoder, libjpeg-turbo, gives the same pixels. None where Pillow has to judge."""
+    width, height = picture.size
+    if picture.format != "JPEG" or picture.mode not in ("L", "RGB") or not _lies_upright(picture):
+        return None
+    if longest and max(width, height) > longest:
+        return None
+
+    import simplejpeg
+
+    try:
+        # Strict: what libjpeg warns of is an error, and goes to Pillow.
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", strict=True)
+    except ValueError:
+        return None
+    return Photo(pixels, width, height, "JPEG")
+
+
+def _lies_upright(picture: Image) -> bool:
+    from PIL import ExifTags
+
+    try:
+        return picture.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    except Exception:  # as in `_upright`, which says so in a note
+        return False
 
 
 def _decoded(picture: Image, longest: int) -> Photo:

@@ -97,6 +97,8 @@ class TorchMatcher(Matcher):
         import torch
         from safetensors import safe_open
 
+        from bench.inference.algebra import folded
+
         try:
             self.check(read_header(path))
         except InputError as error:
@@ -108,7 +110,7 @@ class TorchMatcher(Matcher):
             state = {n: file.get_tensor(n) for n in self.tensors()}
         counters = {k: torch.tensor(0) for k in network.state_dict() if k.endswith(_COUNTER)}
         network.load_state_dict({**state, **counters}, assign=True)
-        return network.eval().requires_grad_(False)
+        return folded(network)
 
     def _embed(self, faces: Faces, ctx: Context) -> NDArray[np.float32]:
         import torch
@@ -116,9 +118,9 @@ class TorchMatcher(Matcher):
         if self._network is None:
             self.prepare(ctx)
         assert self._network is not None
-        network = self._network.to(ctx.device)
+        network = ctx.through(self._network.to(ctx.device))
         chunks = []
-        with torch.inference_mode():
+        with torch.no_grad():
             for start in range(0, max(len(faces), 1), _BATCH):
                 part = align(faces.take(slice(start, start + _BATCH)), self.alignment)
                 pixels = torch.from_numpy(self._blob(part)).to(ctx.device)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,17 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench import __version__
+from bench import __version__, distributed
 from bench.cells import Cell, Environment
 from bench.config import ALL, RunConfig
 from bench.engines import local
 from bench.engines.local import Failure, Outcome
+from bench.errors import UsageError
 from bench.files import write_atomically
 from bench.ladder import RUNGS, STATIC, WORST
+from bench.machine_paths import plain, without_paths
 from bench.planning.build import build
 from bench.planning.plan import Plan, Subject
 from bench.profile import profile_lines, write_profile
 from bench.progress import Progress
+from bench.quick import FLAG, MEANING
+from bench.record import RECORD, command, lasting, record, record_file
+from bench.report.draws import DRAWS, draws_file
 from bench.results import FAILED, UNAVAILABLE, Row, to_frame
 from bench.scoring.rows import SampleKey, sample_key, sample_name
 from bench.sources import evaluations, sources
@@ -34,8 +38,12 @@ from bench.weights import WeightsFolder
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.report.cost import Machine, Setting
+
 _VERSIONS_OF = ("numpy", "torch", "scikit-learn", "xgboost", "lpips", "pyiqa", "onnxruntime")
 _SAMPLE_FACES = 6
+_MEASURED = Path("runs/throughput/throughput.csv")
+"""Where `bench throughput` leaves its table unless told otherwise."""
 _DIFFERENCES = (("leak", WORST), ("tmr_kept", ""))
 """Metric and rung of which every method is held against every other one, pair by pair."""
 _CURVE_COLUMNS = (
@@ -58,15 +66,18 @@ def run(config: RunConfig, say: Callable[[str], None], *, profile: bool = False)
     went, and write `profile.csv` beside the report.
     """
     parts, failed = evaluations(config), 0
+    machines = measured_machines(config, parts, say)
     for part in parts:
         if len(parts) > 1:
             say(f"testing on {part.dataset}")
-        failed += _evaluate(part, say, profile=profile)
+        failed += _evaluate(part, say, machines, profile=profile)
     _join_reports(parts, say)
     return failed
 
 
-def _evaluate(config: RunConfig, say: Callable[[str], None], *, profile: bool) -> int:
+def _evaluate(
+    config: RunConfig, say: Callable[[str], None], machines: Sequence[Machine], *, profile: bool
+) -> int:
     plan = build(config)
     for note in plan.notes:
         say(f"note: {note}")
@@ -75,7 +86,7 @@ def _evaluate(config: RunConfig, say: Callable[[str], None], *, profile: bool) -
     outcome = execute(plan, say)
     folder = folder_of(config)
     training_curves(plan, outcome, folder, say)
-    report(plan, outcome, folder, say)
+    report(plan, outcome, folder, say, machines)
     if profile:
         for line in profile_lines(plan.cells, outcome, config.workers or _cores()):
             say(line)
@@ -91,12 +102,30 @@ def _evaluate(config: RunConfig, say: Callable[[str], None], *, profile: bool) -
 def collect_only(config: RunConfig, say: Callable[[str], None]) -> None:
     """Write the report of what the store already holds."""
     parts = evaluations(config)
+    machines = measured_machines(config, parts, say)
     for part in parts:
         plan = build(part)
         outcome = finished(plan)
         training_curves(plan, outcome, folder_of(part), say)
-        report(plan, outcome, folder_of(part), say)
+        report(plan, outcome, folder_of(part), say, machines)
     _join_reports(parts, say)
+
+
+def measured_machines(
+    config: RunConfig, parts: Sequence[RunConfig], say: Callable[[str], None]
+) -> tuple[Machine, ...]:
+    """The machines in the tables of `bench throughput` that a run was given, read before anything is done.
+
+    Without any, a table where that command leaves its own is pointed out and not used: nobody said that it
+    belongs to this run. Raises InputError for what is no such table, or would be replaced by the report.
+    """
+    from bench.report.cost_tables import read_machines, refuse_measured
+
+    for part in parts:
+        refuse_measured(folder_of(part))
+    if not config.throughput and _MEASURED.is_file():
+        say(f"note: {_MEASURED} is not in the report; --throughput {_MEASURED} puts it there")
+    return read_machines(config.throughput)
 
 
 def _join_reports(parts: Sequence[RunConfig], say: Callable[[str], None]) -> None:
@@ -126,28 +155,39 @@ def folder_of(config: RunConfig) -> Path:
 
 
 def execute(plan: Plan, say: Callable[[str], None]) -> Outcome:
-    """Make every cell of the plan that the store lacks."""
+    """Make every cell of the plan that the store lacks. Raises UsageError under torchrun."""
+    if distributed.launched():
+        raise UsageError(
+            "torchrun starts processes that share a training: use it for `train` alone, and start this "
+            "command without it"
+        )
     config = plan.config
     workers = config.workers or _cores()
     whom = f" for {len(plan.subjects)} variants" if plan.subjects else ""
     say(f"{len(plan.cells)} cells{whom} on {workers} workers")
+    with Progress(plan.cells.values(), workers) as progress:
+        outcome = local.execute(
+            plan.cells.values(), environment_of(config, config.device), workers, progress, machine()
+        )
+    say(
+        f"{outcome.computed} cells computed, {len(outcome.done) - outcome.computed} taken from {config.store}"
+    )
+    return outcome
+
+
+def environment_of(config: RunConfig, device: str) -> Environment:
+    """Where those who do the work find things; device: theirs."""
     weights = WeightsFolder.find(config.weights)
     found = {
         name: replace(source, roots=tuple(root.resolve() for root in source.roots))
         for name, source in sources(config).items()
     }
-    environment = Environment(
+    return Environment(
         store=config.store.resolve(),
         sources=found,
         weights=weights.root.resolve() if weights else None,
-        device=config.device,
+        device=device,
     )
-    with Progress(plan.cells.values(), workers) as progress:
-        outcome = local.execute(plan.cells.values(), environment, workers, progress, machine())
-    say(
-        f"{outcome.computed} cells computed, {len(outcome.done) - outcome.computed} taken from {config.store}"
-    )
-    return outcome
 
 
 def training_curves(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[str], None]) -> None:
@@ -175,14 +215,32 @@ def training_curves(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[s
         say(f"training curves: {folder / 'training'}")
 
 
-def report(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[str], None]) -> None:
-    """Write leaderboard, rows, plots and page to `folder`, unless they are there for the same rows."""
+def report(
+    plan: Plan,
+    outcome: Outcome,
+    folder: Path,
+    say: Callable[[str], None],
+    machines: Sequence[Machine] = (),
+) -> None:
+    """Write leaderboard, rows, plots and page to `folder`, unless they are there for the same rows.
+
+    Beside them go what the run was and the resamples of its pooled figures, for `publish` and `compare`.
+    machines: what `bench throughput` measured, to be shown beside them.
+    """
+    from bench.claims import declared, retest
     from bench.discover import code_hash
+    from bench.report.cost import Costs
 
     store = Store(plan.config.store)
     scores = [outcome.done[s.score] for s in plan.subjects if s.score in outcome.done]
+    noted = record(plan, outcome)
+    costs = Costs(tuple(machines), setting(plan)) if machines else None
     stamp = digest(
         {
+            "throughput": repr(costs),
+            "quick": plan.config.quick,
+            "claims": [code_hash("bench.claims"), repr(declared(_methods(plan)))],
+            "record": lasting(noted),
             "scores": scores,
             "failures": {f.cell.title: f.message for f in outcome.failures.values()},
             "missing": [[m.kind, m.name, m.reason] for m in plan.missing],
@@ -191,7 +249,8 @@ def report(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[str], None
         }
     )
     stamp_file = folder / ".stamp"
-    if stamp_file.is_file() and stamp_file.read_text() == stamp and (folder / "index.html").is_file():
+    there = all((folder / name).is_file() for name in ("index.html", DRAWS, RECORD))
+    if there and stamp_file.is_file() and stamp_file.read_text() == stamp:
         say(f"report is up to date: {folder / 'index.html'}")
         return
     from bench.papers.reported import beside, with_reported
@@ -205,17 +264,29 @@ def report(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[str], None
     stamp_file.unlink(missing_ok=True)
     rows, curves, drawn = collect(plan, outcome, store)
     rows = with_reported(rows)
+    rows["reason"] = rows["reason"].map(without_paths, na_action="ignore").astype("string")
+    if plan.config.quick:
+        rows["flags"] = (rows["flags"] + f" {FLAG}").str.strip()
+    papers = beside(rows)
     write_report(
         folder,
         rows=rows,
         curves=_usual(plan, curves[curves["kind"] == "roc"]),
         samples=samples(plan, outcome, store),
-        provenance=provenance(plan, outcome, store),
+        provenance=plain(provenance(plan, outcome, store)),
+        costs=costs,
+        searches=_searches(plan, curves),
+        claims=retest(declared(_methods(plan)), rows, drawn),
+        beside=papers,
+        private=plan.dataset.photographs,
     )
+    write_atomically(folder / DRAWS, draws_file(drawn))
+    known = {"pools": _pools(plan, outcome, store), "machine": machine()}
+    write_atomically(folder / RECORD, record_file(noted, folder / "rows.parquet", **known))
     for metric, threat in _DIFFERENCES:
         if any((key.metric, key.threat) == (metric, threat) for key in drawn):
             write_csv(paired_table(drawn, metric, threat), folder / f"differences_{metric}.csv")
-    write_csv(beside(rows), folder / "beside.csv")
+    write_csv(papers, folder / "beside.csv")
     if plan.config.seeds > 1:
         write_csv(seed_table(leaderboard(rows)), folder / "seeds.csv")
     if protocol := plan.config.protocol:
@@ -223,6 +294,23 @@ def report(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[str], None
         say(f"tables and figures as in the paper: {folder / protocol}")
     write_atomically(stamp_file, stamp.encode())
     say(f"leaderboard: {folder / 'leaderboard.csv'}   page: {folder / 'index.html'}")
+
+
+def setting(plan: Plan) -> Setting:
+    """What the networks of a run are, so that figures of others are not taken for theirs."""
+    from bench.discover import load_class
+    from bench.report.cost import Setting
+
+    preset, own_sides, changed = plan.config.preset, {}, {}
+    for name in sorted({subject.method for subject in plan.subjects}):
+        method = load_class("method", name)
+        usual = method.resolve(preset, {})
+        own = method.resolve(preset, plan.config.options.get(name, {}))
+        if own.get("size"):
+            own_sides[name] = int(own["size"])
+        if options := [option for option in own if option != "size" and own[option] != usual[option]]:
+            changed[name] = options
+    return Setting(preset, plan.dataset.size, own_sides, changed)
 
 
 def collect(
@@ -277,6 +365,16 @@ def _usual(plan: Plan, curves: pd.DataFrame) -> pd.DataFrame:
     return curves[(first == best) & (curves["seed"] == plan.config.seed)]
 
 
+def _searches(plan: Plan, curves: pd.DataFrame) -> pd.DataFrame:
+    """The CMC curves among them, under the names of what they are."""
+    found = _usual(plan, curves[curves["kind"] == "cmc"])
+    return found.rename(columns={"fmr": "rank", "tmr": "rate"})
+
+
+def _methods(plan: Plan) -> list[str]:
+    return sorted({subject.method for subject in plan.subjects})
+
+
 def _curve(subject: Subject, name: str, points: np.ndarray) -> pd.DataFrame:
     import pandas as pd
 
@@ -312,8 +410,8 @@ def _lost(plan: Plan, subject: Subject, outcome: Outcome) -> Row:
 
 
 def samples(plan: Plan, outcome: Outcome, store: Store) -> dict[str, np.ndarray] | None:
-    """The same few test faces under every variant; None for photographs, which never enter a report."""
-    if plan.dataset.photographs:
+    """The same few test faces under every variant; None for photographs that nobody asked to see."""
+    if plan.dataset.photographs and not plan.config.show_faces:
         return None
     found = {}
     usual = (plan.config.label_source[0], plan.config.seed)
@@ -330,9 +428,9 @@ def provenance(plan: Plan, outcome: Outcome, store: Store) -> dict[str, Any]:
     """What a reader needs to make the same report again."""
     config = plan.config
     return {
-        "command": "python -m bench " + " ".join(_shown_arguments()),
+        "command": command(plan),
         "dataset": plan.dataset.id,
-        "dataset_title": type(plan.dataset).title,
+        "dataset_title": type(plan.dataset).title + (", a first look" if config.quick else ""),
         "dataset_fingerprint": {pool: plan.dataset.fingerprint(pool)[:16] for pool in plan.dataset.pools()},
         "size": plan.dataset.size,
         "pools": _pools(plan, outcome, store),
@@ -346,8 +444,21 @@ def provenance(plan: Plan, outcome: Outcome, store: Store) -> dict[str, Any]:
             {"kind": m.kind, "name": m.name, "reason": m.reason, "remedy": m.remedy} for m in plan.missing
         ],
         "notes": plan.notes,
+        **({"quick": MEANING, "flags": {FLAG: MEANING}} if config.quick else {}),
+        **_paths_taken(plan, outcome, store),
         **machine(),
     }
+
+
+def _paths_taken(plan: Plan, outcome: Outcome, store: Store) -> dict[str, dict[str, str]]:
+    """On which path every output and embedding was computed, unless all were exact."""
+    if plan.config.inference == "exact":
+        return {}
+    from bench.inference.told import sentence
+
+    done = {cell.title: outcome.done[key] for key, cell in plan.cells.items() if key in outcome.done}
+    facts = {title: store.card(key)["facts"].get("inference") for title, key in sorted(done.items())}
+    return {"inference": {title: sentence(told) for title, told in facts.items() if told is not None}}
 
 
 def _pools(plan: Plan, outcome: Outcome, store: Store) -> dict[str, dict[str, int]]:
@@ -390,8 +501,3 @@ def machine() -> dict[str, Any]:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _shown_arguments() -> list[str]:
-    """The command line as it was typed, with absolute paths shortened to their last part."""
-    return [Path(a).name if Path(a).is_absolute() else a for a in sys.argv[1:]]

@@ -13,11 +13,13 @@ from bench.components.base import Component
 from bench.components.dataset import Dataset
 from bench.components.matcher import Matcher
 from bench.components.method_base import AnyMethod, Variant
+from bench.components.metric import Metric
 from bench.config import ALL, DEFAULT, RunConfig
 from bench.errors import Unavailable, UsageError, unknown_name
 from bench.faces import AGE, ATTACK, DEVELOP, VALIDATION, Attribute
 from bench.foreign import Pretrained
 from bench.ladder import ADAPTIVE, RUNGS
+from bench.report.added import refuse_taken
 from bench.results import ORIGINAL
 from bench.sources import Learning, open_dataset, sources
 from bench.weights import WeightsFolder, pretrained_file
@@ -310,6 +312,13 @@ class Selection:
             for attribute in variant.obfuscates
         }
 
+    @cached_property
+    def metrics(self) -> list[Metric]:
+        """The figures of quality that plug-ins bring. Raises UsageError for one that is called as another."""
+        names = list(discover.components("metric"))
+        refuse_taken(names)
+        return [m for m in (self._instance("metric", n) for n in names) if m is not None]
+
     # -- threats -----------------------------------------------------------------------------------------
 
     @cached_property
@@ -374,7 +383,7 @@ class Selection:
 
 def _check_options(config: RunConfig) -> None:
     """Raises UsageError for options of a component that does not exist."""
-    known = {n for kind in ("method", "attacker", "matcher") for n in discover.components(kind)}
+    known = {n for kind in ("method", "attacker", "matcher", "metric") for n in discover.components(kind)}
     for name in config.options:
         if name not in known:
             raise unknown_name("component in options", name, known)

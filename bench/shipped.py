@@ -1,10 +1,11 @@
-"""Weights of methods that ship with the project, for the embedded faces.
+"""Weights of methods and matchers that ship with the project, for the embedded faces.
 
     methods/weights/san.synthetic.64.safetensors     float16 arrays
     methods/weights/san.synthetic.64.json            the card: what made them, on what, when they fit
 
-Weights fit a run when method, part, preset settings, dataset fingerprint and image size are those of the
-card. A part's name stands behind the method's: `gender_an.GM.synthetic.64`.
+Weights fit a run when component, part, preset settings, fingerprint of the pool that they learned on (DEVELOP
+for methods, ATTACK for matchers), image size and, of matchers, seed are those of the card. A part's name
+stands behind the method's: `gender_an.GM.synthetic.64`.
 """
 
 from __future__ import annotations
@@ -22,22 +23,38 @@ from bench.errors import InputError
 from bench.files import write_atomically
 from bench.store import canonical_json
 
+METHOD, MATCHER = "method", "matcher"
+_KINDS = (METHOD, MATCHER)
+
 
 @cache
-def cards() -> tuple[dict[str, Any], ...]:
-    """The cards of all shipped weights."""
+def cards(kind: str = METHOD) -> tuple[dict[str, Any], ...]:
+    """The cards of all shipped weights of a kind of component."""
     found = []
-    for path in sorted(_folder().glob("*.json")):
+    for path in sorted(_folder(kind).glob("*.json")):
         card = json.loads(path.read_text(encoding="utf-8"))
         found.append({"part": "", **card, "file": path.with_suffix(".safetensors").name})
     return tuple(found)
 
 
 def matching(method: str, part: str, settings: Mapping[str, Any], fingerprint: str, size: int) -> str:
-    """SHA-256 of the shipped weights that fit, or an empty string."""
-    wanted = (method, part, fingerprint, size)
-    for card in cards():
-        fits = (card["method"], card["part"], card["dataset_fingerprint"], card["size"]) == wanted
+    """SHA-256 of a method's shipped weights that fit, or an empty string."""
+    wanted = {METHOD: method, "part": part, "dataset_fingerprint": fingerprint, "size": size}
+    return _matching(METHOD, wanted, settings)
+
+
+def matching_matcher(
+    matcher: str, settings: Mapping[str, Any], fingerprint: str, size: int, seed: int
+) -> str:
+    """SHA-256 of a matcher's shipped weights that fit, or an empty string. seed: of its training, so that a
+    run over several seeds trains the others."""
+    wanted = {MATCHER: matcher, "dataset_fingerprint": fingerprint, "size": size, "seed": seed}
+    return _matching(MATCHER, wanted, settings)
+
+
+def _matching(kind: str, wanted: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    for card in cards(kind):
+        fits = all(card[key] == value for key, value in wanted.items())
         if fits and canonical_json(card["settings"]) == canonical_json(settings):
             return str(card["sha256"])
     return ""
@@ -47,8 +64,8 @@ def load(sha256: str) -> State:
     """The shipped weights with this checksum. Raises InputError when the file is not what its card says."""
     from safetensors.numpy import load as parse
 
-    card = next(c for c in cards() if c["sha256"] == sha256)
-    data = (_folder() / card["file"]).read_bytes()
+    kind, card = next((k, c) for k in _KINDS for c in cards(k) if c["sha256"] == sha256)
+    data = (_folder(kind) / card["file"]).read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise InputError(
@@ -62,9 +79,9 @@ def ship(state: State, card: Mapping[str, Any]) -> Path:
     from safetensors.numpy import save
 
     data = save(dict(state))
-    name = f"{card['method']}.{card['part']}" if card["part"] else card["method"]
-    stem = f"{name}.{card['dataset']}.{card['size']}"
-    path = _folder() / f"{stem}.safetensors"
+    kind = next(kind for kind in _KINDS if kind in card)
+    name = f"{card[kind]}.{card['part']}" if card.get("part") else card[kind]
+    path = _folder(kind) / f"{name}.{card['dataset']}.{card['size']}.safetensors"
     write_atomically(path, data)
     full = {**card, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     text = json.dumps(full, indent=1, sort_keys=True) + "\n"
@@ -72,5 +89,5 @@ def ship(state: State, card: Mapping[str, Any]) -> Path:
     return path
 
 
-def _folder() -> Path:
-    return Path(str(files("methods"))) / "weights"
+def _folder(kind: str) -> Path:
+    return Path(str(files({METHOD: "methods", MATCHER: "matchers"}[kind]))) / "weights"

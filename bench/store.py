@@ -18,6 +18,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -94,18 +95,19 @@ class Store:
 
     def load(self, key: str) -> Artefact:
         """The artefact of a finished key, checked against its checksum. Raises DamagedArtefactError."""
-        from safetensors.numpy import load
+        from safetensors.numpy import load_file
 
+        path = self.folder(key) / DATA
         try:
             card = self.card(key)
-            data = (self.folder(key) / DATA).read_bytes()
+            intact = path.stat().st_size == card["bytes"] and _sha256(path) == card["sha256"]
         except OSError as error:
             self.set_aside(key)
             raise DamagedArtefactError(key, error.strerror or "unreadable") from error
-        if hashlib.sha256(data).hexdigest() != card["sha256"]:
+        if not intact:
             self.set_aside(key)
             raise DamagedArtefactError(key, "its bytes do not match its checksum")
-        return Artefact(load(data), card["facts"])
+        return Artefact(load_file(path), card["facts"])
 
     def save(self, key: str, artefact: Artefact, provenance: Mapping[str, Any]) -> None:
         """Store `artefact` under `key` in one rename, and drop the checkpoints of that work."""
@@ -151,3 +153,9 @@ class Store:
         aside.mkdir(parents=True, exist_ok=True)
         target = Path(tempfile.mkdtemp(dir=aside, prefix=f"{key[:12]}."))
         os.rename(folder, target / folder.name)
+
+
+def _sha256(path: Path) -> str:
+    """Of a file that is not empty, without a copy of it in memory."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return hashlib.sha256(content).hexdigest()

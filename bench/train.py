@@ -1,4 +1,7 @@
-"""Trains methods and, for the embedded faces, ships the weights with a card that says how they came about."""
+"""Trains methods and matchers, and ships weights for the embedded faces with a card on how they came about.
+
+Started by torchrun, all its processes share each training; the first alone writes and speaks.
+"""
 
 from __future__ import annotations
 
@@ -7,70 +10,112 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import discover, shipped
+from bench import discover, distributed, shipped
 from bench.components.method_base import AnyMethod
 from bench.config import RunConfig
+from bench.engines.local import Outcome
 from bench.errors import UsageError
-from bench.faces import DEVELOP
-from bench.planning.build import build_fits
+from bench.faces import ATTACK, DEVELOP
+from bench.planning.build import Learner, build_fits
 from bench.planning.plan import Plan
-from bench.run import execute, folder_of, training_curves
+from bench.progress import Progress
+from bench.run import environment_of, execute, folder_of, machine, training_curves
+from bench.stages.fit import as_stored
 from bench.store import Artefact, Store
 
 
 def train(config: RunConfig, say: Callable[[str], None], *, ship: bool) -> int:
-    """Train the chosen methods; returns the number that failed. With `ship`, write the weights into the
-    package."""
+    """Train the chosen methods, or matchers where only such are named; returns the number that failed. With
+    `ship`, write the weights into the package."""
     if ship and set(config.train_on) - {config.dataset}:
         raise UsageError(
             "weights that ship are for one dataset, learned on its own pools; leave out --ship or --train-on"
         )
+    if ship and config.learning_images:
+        raise UsageError(
+            "weights that ship are learned on all of DEVELOP; leave out --quick or learning_images"
+        )
     if config.test_on:
         raise UsageError("training evaluates nothing: name what to learn on with --train-on or --dataset")
-    plan, fits = build_fits(config)
-    outcome = execute(plan, say)
+    if not distributed.launched():
+        plan, fits = build_fits(config)
+        return _told(plan, fits, execute(plan, say), say, ship=ship)
+    with distributed.session(config.device) as device:
+        first = distributed.is_first()
+        plan, fits = build_fits(config)
+        outcome = _execute_together(plan, device, say if first else _say_nothing)
+        return _told(plan, fits, outcome, say, ship=ship) if first else 0
+
+
+def _execute_together(plan: Plan, device: str, say: Callable[[str], None]) -> Outcome:
+    from bench.engines import ranks
+
+    place, count = distributed.here()
+    say(f"{len(plan.cells)} cells, trainings shared by {count} processes")
+    cells, environment = plan.cells.values(), environment_of(plan.config, device)
+    if place > 0:
+        return ranks.execute(cells, environment, lambda event: None, machine())
+    with Progress(cells, 1) as progress:
+        return ranks.execute(cells, environment, progress, machine())
+
+
+def _told(
+    plan: Plan,
+    fits: Mapping[Learner, str],
+    outcome: Outcome,
+    say: Callable[[str], None],
+    *,
+    ship: bool,
+) -> int:
+    config = plan.config
     training_curves(plan, outcome, folder_of(config), say)
     store = Store(config.store)
     failed = 0
-    for (method, part), key in fits.items():
-        name = f"{method} {part}".rstrip()
+    for learner, key in fits.items():
         if key not in outcome.done:
             failed += 1
-            say(f"failed: {name}: {outcome.failures[key].message}")
+            say(f"failed: {learner}: {outcome.failures[key].message}")
             continue
         artefact = store.load(outcome.done[key])
-        say(f"{name}: {_figures(artefact.facts['figures'])}")
+        say(f"{learner}: {_figures(artefact.facts['figures'])}")
         if ship:
-            path = shipped.ship(dict(artefact.arrays), _card(plan, method, part, key, artefact))
+            path = shipped.ship(as_stored(dict(artefact.arrays)), _card(plan, learner, key, artefact))
             say(f"  shipped {path.name} ({path.stat().st_size / 1e6:.2f} MB)")
     return failed
 
 
-def _card(plan: Plan, method: str, part: str, key: str, artefact: Artefact) -> dict[str, Any]:
-    config = plan.config
+def _card(plan: Plan, learner: Learner, key: str, artefact: Artefact) -> dict[str, Any]:
+    config, matcher = plan.config, learner.kind == shipped.MATCHER
     params = plan.cells[key].params
     extra = "".join(f" --set dataset_options.{k}={v}" for k, v in config.dataset_options.items())
+    if config.train_precision != "fp32":
+        extra += f" --train-precision {config.train_precision}"
     return {
-        "method": method,
-        "part": part,
+        learner.kind: learner.name,
+        "part": learner.part,
         "settings": params["settings"],
         "dataset": plan.dataset.id,
-        "dataset_fingerprint": plan.dataset.fingerprint(DEVELOP),
+        "dataset_fingerprint": plan.dataset.fingerprint(ATTACK if matcher else DEVELOP),
         "size": plan.dataset.size,
         "seed": config.seed,
-        "command": f"python -m bench train --methods {_typed(plan, method, part)} --dataset {plan.dataset.id}"
+        "command": f"python -m bench train {_typed(plan, learner)} --dataset {plan.dataset.id}"
         f" --size {plan.dataset.size} --preset {config.preset} --seed {config.seed}{extra} --ship",
         "commit": _commit(),
         "figures": _small(artefact.facts["figures"]),
-    }
+    } | ({"precision": config.train_precision} if config.train_precision != "fp32" else {})
 
 
-def _typed(plan: Plan, method: str, part: str) -> str:
-    """What to name on the command line so that this part is trained: a variant that needs it."""
+def _say_nothing(line: str) -> None:
+    return None
+
+
+def _typed(plan: Plan, learner: Learner) -> str:
+    """What to say on the command line so that this is trained: of a part, a variant that needs it."""
+    kind, name, part = learner
     if not part:
-        return method
-    found: AnyMethod = discover.load_class("method", method)(plan.dataset.attributes())
-    return f"{method}:{next(v.name for v in found.variants() if v.part == part)}"
+        return f"--{kind}s {name}"
+    found: AnyMethod = discover.load_class(kind, name)(plan.dataset.attributes())
+    return f"--{kind}s {name}:{next(v.name for v in found.variants() if v.part == part)}"
 
 
 def _small(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,9 @@ class StarGan(AttributeGan):
         of several parts their mean."""
         import torch
 
-        network = self._network.to(images.device).eval()
+        from bench.inference.algebra import evaluated
+
+        network = evaluated(self._network, images.device)
         wanted = {}
         for column, part in enumerate(self._tuned):
             label = labels[PART_ATTRIBUTES[part]]

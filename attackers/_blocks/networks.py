@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, max_pool2d, pad
+from torch.nn.functional import conv2d, max_pool2d, pad, relu
 
 
 class AttributeHeads(nn.Module):
@@ -71,7 +71,8 @@ class MaxFeatureMap(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         first, second = self.norm(self.conv(x)).chunk(2, dim=1)
-        return torch.maximum(first, second)
+        # The larger one; a gradient of `maximum` shares out ties, which takes three times as long.
+        return first + relu(second - first)
 
 
 class _MaxAndMean(nn.Module):

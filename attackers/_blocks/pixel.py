@@ -95,11 +95,13 @@ class PixelAttacker(Attacker):
     def _scores(self, inputs: Faces, ctx: Context) -> Scores:
         import torch
 
-        network = self._fitted().to(ctx.device)
+        from bench.inference.algebra import evaluated
+
+        network = evaluated(self._fitted(), ctx.device)
         parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in self._classes}
         for start in range(0, len(inputs), _BATCH):
             pixels = to_tensor(inputs.images[start : start + _BATCH], ctx.device)
-            with torch.inference_mode():
+            with torch.no_grad():
                 found = network(resize(pixels, self.settings["size"]))
             for name, logits in found.items():
                 parts[name].append(logits.float().log_softmax(1).cpu().numpy())

@@ -24,10 +24,13 @@ def throughput(
     batch: Annotated[str, typer.Option(help="images a call, separated by commas")] = "1,16,128",
     precision: Annotated[str, typer.Option(help="fp32, bf16 or both, separated by commas")] = "fp32,bf16",
     paths: Annotated[
-        str, typer.Option(help="eager, channels_last, flat, aligned, compiled, separated by commas")
+        str, typer.Option(help="eager, channels_last, winograd, flat, aligned, compiled; with commas")
     ] = "eager,channels_last,flat,aligned",
     compile_names: Annotated[
         str, typer.Option("--compile", help="components that go through torch.compile, which takes long")
+    ] = "none",
+    training: Annotated[
+        str, typer.Option(help="methods whose training steps a second are measured, `all` or `none`")
     ] = "none",
     compile_mode: Annotated[str, typer.Option(help="torch.compile's mode")] = "default",
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
@@ -60,6 +63,7 @@ def throughput(
         paths=_names(paths),
         compiled=_names(compile_names),
         compile_mode=compile_mode,
+        training=_names(training),
         seconds=seconds,
         budget=budget,
         weights=weights,

@@ -1,4 +1,4 @@
-"""What the four kinds of component share: identity, options, context, stored state."""
+"""What the five kinds of component share: identity, options, context, stored state."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from numpy.typing import NDArray
 from bench.errors import ContractError, UsageError, unknown_name
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from bench.weights import WeightsFolder
 
 State = dict[str, NDArray[Any]]
 """Everything a fitted component needs to predict again: name -> array. Stored as safetensors."""
+
+
+def _as_it_is(network: nn.Module) -> Callable[..., torch.Tensor]:
+    return network
 
 
 def _say_nothing(done: float, total: float, text: str) -> None:
@@ -32,16 +37,21 @@ class Context:
 
     seed: the only source of randomness a component may use.
     device: torch device string.
+    precision: in which networks are trained, `fp32` or `bf16`.
     workdir: a folder for checkpoints of this very unit of work: what is written here is found again
         when an interrupted call is repeated, and is deleted once the call has succeeded. None: no resume.
     weights: the folder of pretrained files, or None.
+    through: `through(network)(images)` calls a matcher's network; a run that asked for the fastest path puts
+        one here.
     report: `report(done, total, text)` moves the progress bar; call it at least once a second.
     """
 
     seed: int = 0
     device: str = "cpu"
+    precision: str = "fp32"
     workdir: Path | None = None
     weights: WeightsFolder | None = None
+    through: Callable[[nn.Module], Callable[..., torch.Tensor]] = field(default=_as_it_is)
     report: Callable[[float, float, str], None] = field(default=_say_nothing)
 
 

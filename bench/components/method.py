@@ -100,6 +100,10 @@ class Auxiliaries(Protocol):
         ...
 
 
+Hook = Callable[["torch.Tensor", Request], "torch.Tensor"]
+"""What `Method._protect` is: images and what is told of them -> protected images."""
+
+
 class Method(AnyMethod):
     """A privacy method. Fill in `_protect`, and `_fit`, `state`, `restore` if it learns.
 
@@ -159,13 +163,21 @@ class Method(AnyMethod):
 
     @final
     def protect(
-        self, faces: Faces, variant: Variant, *, seed: int = 0, device: str = "cpu", batch: int = 64
+        self,
+        faces: Faces,
+        variant: Variant,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        batch: int = 64,
+        through: Hook | None = None,
     ) -> Protected:
         """Protect all `faces` with `variant`, rounded to 8 bits as a saved file would be.
 
         A sample fails, and is counted, when its output is not finite, when a label that the method needs is
         unknown, or when no face was found in its photograph; its image is then black, never the original.
-        The result does not depend on `batch`.
+        The result does not depend on `batch`. through: what is called in place of `_protect`, a faster path
+        to the same.
         Raises ContractError when the hook returns the wrong shape, dtype or range.
         """
         self._usable(variant)
@@ -174,11 +186,17 @@ class Method(AnyMethod):
         failed = ~known
         for rows in np.array_split(np.flatnonzero(known), max(1, -(-int(known.sum()) // batch))):
             if rows.size:
-                images[rows], failed[rows] = self._protect_batch(faces, rows, variant, seed, device)
+                images[rows], failed[rows] = self._protect_batch(faces, rows, variant, seed, device, through)
         return Protected(images, failed)
 
     def _protect_batch(
-        self, faces: Faces, rows: NDArray[np.intp], variant: Variant, seed: int, device: str
+        self,
+        faces: Faces,
+        rows: NDArray[np.intp],
+        variant: Variant,
+        seed: int,
+        device: str,
+        through: Hook | None,
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         import torch
 
@@ -187,7 +205,8 @@ class Method(AnyMethod):
         images = to_tensor(batch.images, device)
         with torch.no_grad():
             small = resize(images, size)
-            output = self._protect(small, self._request(batch, variant, seed, device, size))
+            hook = through or self._protect
+            output = hook(small, self._request(batch, variant, seed, device, size))
             self._check(output, (len(rows), 3, size, size))
             failed = ~torch.isfinite(output).flatten(1).all(1)
             lost = failed[:, None, None, None]
@@ -234,7 +253,9 @@ def to_tensor(images: NDArray[np.uint8], device: str = "cpu") -> torch.Tensor:
     """uint8 (N, H, W, 3) -> float32 (N, 3, H, W) in [0, 1]."""
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float() / 255
+    plain = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    # In place, since a second tensor takes as long to get from the system as to fill.
+    return plain.permute(0, 3, 1, 2).to(torch.float32, copy=True).div_(255)
 
 
 def to_uint8(images: torch.Tensor) -> NDArray[np.uint8]:

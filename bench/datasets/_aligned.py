@@ -75,14 +75,20 @@ def decode_jpeg(files: ImageFiles, name: str, width: int, height: int, wanted: s
     return image
 
 
-def square_rgb(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """RGB uint8 (size, size, 3) of a square BGR image: area averages when shrinking, bicubic otherwise."""
+def square_rgb(
+    image: NDArray[np.uint8], size: int, into: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """RGB uint8 (size, size, 3) of a square BGR image: area averages when shrinking, bicubic otherwise.
+
+    into: where to write it, contiguous and of that shape.
+    """
     cv2 = opencv()
     side = image.shape[0]
     if size != side:
         interpolation = cv2.INTER_AREA if size < side else cv2.INTER_CUBIC
         image = cv2.resize(image, (size, size), interpolation=interpolation)
-    return image[..., ::-1]
+    rgb: NDArray[np.uint8] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=into)
+    return rgb
 
 
 def load_images(
@@ -101,7 +107,7 @@ def load_images(
     kept: list[str] = []
     for name in names:
         try:
-            images[len(kept)] = square_rgb(square(files[name], name), size)
+            square_rgb(square(files[name], name), size, into=images[len(kept)])
         except DamagedImageError as error:
             if damaged is None:
                 raise InputError(

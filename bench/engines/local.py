@@ -23,7 +23,9 @@ from bench.components.base import Context
 from bench.errors import BenchError
 from bench.store import DamagedArtefactError, Store
 
-_CACHE_BYTES = 500_000_000
+CACHE_BYTES = 500_000_000
+"""Of objects that a worker keeps at hand."""
+
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -274,7 +276,7 @@ def _work(pipe: Connection, environment: Environment, provenance: dict[str, Any]
     import torch
 
     torch.set_num_threads(1)
-    store, recent = Store(environment.store), Recent(_CACHE_BYTES)
+    store, recent = Store(environment.store), Recent(CACHE_BYTES)
     while True:
         try:
             cell: Cell = pipe.recv()
@@ -320,6 +322,7 @@ def make_job(
     context = Context(
         seed=int(cell.params.get("seed", 0)),
         device=environment.device,
+        precision=cell.params.get("precision", "fp32"),
         workdir=store.workdir(cell.key),
         weights=weights,
         report=report,

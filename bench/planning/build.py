@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench import discover
 from bench.components.embedding_method import EmbeddingMethod
@@ -15,6 +15,7 @@ from bench.ladder import STATIC
 from bench.planning.cells import CellMaker, hidden_by, hidden_numbers, tells_labels
 from bench.planning.ladder import Ladder, Output
 from bench.planning.plan import Plan, Subject
+from bench.quick import MEANING
 from bench.selection import Selection
 from bench.stages.faces import attribute_params
 from bench.stages.scores import NUMBERS
@@ -24,10 +25,17 @@ def build(config: RunConfig) -> Plan:
     """The plan of a run. Raises UsageError for unknown names, InputError for unusable data."""
     choice = Selection(config)
     plan = Plan(config, choice.dataset, missing=choice.missing, notes=choice.notes)
+    if config.quick:
+        plan.notes.append(MEANING)
     for seed in range(config.seed, config.seed + config.seeds):
         for number, source in enumerate(dict.fromkeys(config.label_source)):
             _Planner(plan, choice, seed, source).run(repeat=number > 0)
-    if config.seeds > 1 and any(c.params.get("weights") for c in plan.cells.values()):
+    if config.inference != "exact":
+        plan.notes.append(
+            "networks are evaluated on the path that measures fastest on this machine, which deviates from "
+            "fp32 by at most one grey level, or .001 in 1 - cosine; the report's environment names each path"
+        )
+    if config.seeds > 1 and any(c.params.get("weights") for c in plan.cells.values() if c.stage == "protect"):
         plan.notes.append(
             "shipped weights are of one training, so seeds vary attackers, matchers and noise alone; "
             "--set shipped=false trains the methods with every seed"
@@ -35,23 +43,40 @@ def build(config: RunConfig) -> Plan:
     return plan
 
 
-def build_fits(config: RunConfig) -> tuple[Plan, dict[tuple[str, str], str]]:
-    """The plan that trains the chosen methods anew, and (method, part) -> key of its fit cell.
+class Learner(NamedTuple):
+    """What is trained: a method's part, or a matcher. kind: `method` or `matcher`."""
+
+    kind: str
+    name: str
+    part: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.part}".rstrip()
+
+
+def build_fits(config: RunConfig) -> tuple[Plan, dict[Learner, str]]:
+    """The plan that trains the chosen methods anew, and the key of each fit cell; with matchers named and no
+    methods, the plan that trains those.
 
     Of a method with parts, those that the chosen variants need. Template-level methods are left out: they
     learn in the run, on the embeddings of its matchers.
     """
-    choice = Selection(config)
+    choice = Selection(config.model_copy(update={"shipped": False}))
     plan = Plan(config, choice.dataset, missing=choice.missing, notes=choice.notes)
     cells = CellMaker(plan, choice, config.seed, "truth")
-    fits = {
-        (m.id, v.part): cells.fit(m, v.part)
-        for m, variants in choice.methods
-        for v in variants
-        if isinstance(m, Method) and type(m).trained
-    }
+    if "matchers" in config.model_fields_set and "methods" not in config.model_fields_set:
+        asked = config.matchers
+        fits = {Learner("matcher", m.id): cells.matcher_fit(m) for m in choice.matchers if type(m).trained}
+    else:
+        asked = config.methods
+        fits = {
+            Learner("method", m.id, v.part): cells.fit(m, v.part)
+            for m, variants in choice.methods
+            for v in variants
+            if isinstance(m, Method) and type(m).trained
+        }
     if not fits:
-        raise UsageError(f"nothing to train among {', '.join(config.methods)}")
+        raise UsageError(f"nothing to train among {', '.join(asked)}")
     return plan, fits
 
 
@@ -123,6 +148,7 @@ class _Planner:
         self._static(output)
         if self.config.quality_images:
             output.results["quality"] = cells.quality(output.images, original.images, name)
+            output.results |= cells.metrics(output.images, original.images, name)
 
     def _template(self, output: Output, method: EmbeddingMethod) -> None:
         cells, original = self.cells, self.outputs[0]

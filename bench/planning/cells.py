@@ -42,6 +42,11 @@ class CellMaker:
         self.dataset = choice.dataset
         self.seed, self.label_source = seed, label_source
 
+    @property
+    def inference(self) -> dict[str, str]:
+        """How networks of methods and matchers are evaluated, where that decides what comes out."""
+        return {} if self.config.inference == "exact" else {"inference": self.config.inference}
+
     # -- faces -------------------------------------------------------------------------------------------
 
     def faces(self, pool: str, most: int = 0, dataset: Dataset | None = None) -> str:
@@ -75,7 +80,13 @@ class CellMaker:
 
     @property
     def learning(self) -> dict[str, str]:
-        return {"develop": self.learned(DEVELOP), "validation": self.learned(VALIDATION)}
+        pools = (DEVELOP, VALIDATION)
+        return {pool: self.learned(pool, self._most(pool)) for pool in pools}
+
+    def _most(self, pool: str, most: int = 0) -> int:
+        """How many faces of a pool methods learn from: `most`, or the run's limit if that is less; 0: all."""
+        limit = -(-self.config.learning_images // (1 if pool == DEVELOP else 4))
+        return min(most or limit, limit or most)
 
     def attack_faces(self, most: int = 0) -> str:
         """The people that attackers and matchers learn on: the evaluated dataset's, if it has any."""
@@ -102,6 +113,7 @@ class CellMaker:
                 "source": discover.code_hash("bench.auxiliaries", ("bench.metrics",)),
                 "pretrained": pretrained,
                 "seed": self.seed,
+                **self._precision,
             }
             cells[f"auxiliary:{network}"] = self.plan.add(
                 "auxiliary", params, inputs=self.learning, title=f"auxiliary {network}"
@@ -112,9 +124,15 @@ class CellMaker:
         inputs, cost = self.learning, _CHEAP_FIT_COST
         if method.needs_auxiliaries:
             inputs, cost = inputs | self.auxiliaries(method), _DEAR_FIT_COST
-        params = {**self.method_params(method), "part": part, "seed": self.seed}
+        params = {**self.method_params(method), "part": part, "seed": self.seed, **self._precision}
         title = f"train {method.id}" + (f" {part}" if part else "")
         return self.plan.add("fit", params, inputs=inputs, title=title, cost=cost)
+
+    @property
+    def _precision(self) -> dict[str, str]:
+        """Of a training, where it is not the usual one."""
+        chosen = self.config.train_precision
+        return {} if chosen == "fp32" else {"precision": chosen}
 
     def method_params(self, method: AnyMethod) -> dict[str, Any]:
         return {
@@ -125,7 +143,15 @@ class CellMaker:
         }
 
     def matcher_fit(self, matcher: Matcher) -> str:
+        """A matcher that has learned: from what ships, where that is of this training, else trained."""
         params = {**self.identity("matcher", matcher), "seed": self.seed}
+        weights = ""
+        if self.config.shipped and self.choice.attack_is_own:
+            fingerprint, size = self.dataset.fingerprint(ATTACK), self.dataset.size
+            weights = shipped.matching_matcher(matcher.id, matcher.settings, fingerprint, size, self.seed)
+        if weights:
+            params["weights"] = weights
+            return self.plan.add("matcher_fit", params, title=f"take matcher {matcher.id}", cost=0.1)
         inputs = {"faces": self.attack_faces()}
         return self.plan.add("matcher_fit", params, inputs=inputs, title=f"train matcher {matcher.id}")
 
@@ -150,7 +176,7 @@ class CellMaker:
         return {f"fit:{u.name}": self.attacker_fit(u) for u in units if type(u.attacker).trained}
 
     def identity(self, kind: str, component: Any) -> dict[str, Any]:
-        """What determines a matcher's or attacker's answers, beside what it learned."""
+        """What determines the answers of a matcher, attacker or metric, beside what it learned."""
         pretrained = type(component).pretrained
         return {
             kind: component.id,
@@ -178,6 +204,7 @@ class CellMaker:
         faces = faces or self.faces(pool)
         inputs = {"faces": faces} | self.told(method, variant, faces, pool)
         source, params = self.weights_of(method, variant)
+        params |= self.inference
         title = f"protect {name}" + ("" if pool == TEST else f" {pool.upper()}")
         return self.plan.add(
             "protect", self.protect_params(method, variant) | params, inputs=inputs | source, title=title
@@ -219,7 +246,7 @@ class CellMaker:
         if self.label_source == "predicted":
             extractor = self.choice.extractors[0]
             inputs["vectors"] = self.embed(extractor, "", pool.upper(), faces=faces)
-            inputs["develop"] = self.learned(DEVELOP, _TEMPLATES)
+            inputs["develop"] = self.learned(DEVELOP, self._most(DEVELOP, _TEMPLATES))
             inputs["develop_vectors"] = self.embed(extractor, "", "DEVELOP", faces=inputs["develop"])
             params["source"] = discover.source_hash("attacker", "svm")
         return {"told": self.plan.add("told", params, inputs=inputs, title=f"labels {self.label_source}")}
@@ -230,7 +257,10 @@ class CellMaker:
         if type(matcher).trained:
             inputs["fit"] = self.matcher_fit(matcher)
         return self.plan.add(
-            "embed", self.identity("matcher", matcher), inputs=inputs, title=f"{name} embed {matcher.id}"
+            "embed",
+            {**self.identity("matcher", matcher), **self.inference},
+            inputs=inputs,
+            title=f"{name} embed {matcher.id}",
         )
 
     def template_fit(self, method: EmbeddingMethod, variant: Variant, matcher: Matcher) -> dict[str, str]:
@@ -241,7 +271,7 @@ class CellMaker:
             ("develop", DEVELOP, _TEMPLATES),
             ("validation", VALIDATION, _VALIDATION_TEMPLATES),
         ):
-            inputs[role] = self.learned(pool, most)
+            inputs[role] = self.learned(pool, self._most(pool, most))
             inputs[f"{role}_vectors"] = self.embed(matcher, "", pool.upper(), faces=inputs[role])
         params = {**self.method_params(method), "part": variant.part, "seed": self.seed}
         title = f"train {method.id} on {matcher.id}"
@@ -325,6 +355,17 @@ class CellMaker:
         inputs = {"faces": self.faces(TEST), "images": protect, "originals": originals}
         inputs |= {"niqe_fit": self.niqe_fit()} if self.choice.attack_is_own else {}
         return self.plan.add("quality", params, inputs=inputs, title=f"{name} quality")
+
+    def metrics(self, protect: str, originals: str, name: str) -> dict[str, str]:
+        """Role -> key of the figures of quality that plug-ins bring."""
+        inputs = {"faces": self.faces(TEST), "images": protect, "originals": originals}
+        cells = {}
+        for metric in self.choice.metrics:
+            most, images = type(metric).most, self.config.quality_images
+            params = self.identity("metric", metric) | {"images": min(most, images) if most else images}
+            title = f"{name} quality {metric.id}"
+            cells[f"metric:{metric.id}"] = self.plan.add("metric", params, inputs=inputs, title=title)
+        return cells
 
     def _files_of(self, measures: Mapping[str, Measure]) -> dict[str, list[str]]:
         """Metric -> checksums of its files, of those whose files are all at hand."""

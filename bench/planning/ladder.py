@@ -189,7 +189,7 @@ class Ladder:
         inputs: dict[str, str] = {}
         if isinstance(method, Method):
             inputs, source = cells.weights_of(method, variant)
-            params |= source
+            params |= source | cells.inference
         elif isinstance(method, EmbeddingMethod):
             inputs = cells.template_fit(method, variant, first)
         return self._add(GENERATOR, output, units, params, inputs, weight=4)

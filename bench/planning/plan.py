@@ -30,6 +30,7 @@ _COST = {
     "match": 0.6,
     "niqe_fit": 1.0,
     "quality": 4.0,
+    "metric": 1.0,
     "score": 2.0,
 }
 """Rough core-seconds of a cell: for the order of work and the first guess of the time left."""

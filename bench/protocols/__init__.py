@@ -84,7 +84,7 @@ def write_protocol(name: str, rows: pd.DataFrame, curves: pd.DataFrame, folder: 
 
 def _write_item(item: Item, sheet: Sheet, curves: pd.DataFrame, folder: Path) -> list[Path]:
     from bench.report.paper_figures import Drawing
-    from bench.report.plots import render
+    from bench.report.print_style import render
     from bench.report.tables import write_csv
 
     made = item.make(sheet, curves)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,11 +10,12 @@ from numpy.typing import NDArray
 
 from bench.errors import Unavailable
 from bench.foreign import Pretrained
+from bench.quality.exported import Exported
 from bench.quality.measures import INCEPTION, SQUEEZENET
 from bench.quality.perceptual import symmetric
 from bench.weights import WeightsFolder, checksum
 
-_BATCH = 16
+_BATCH, _CPU_BATCH = 32, 4
 _INCEPTION_SIZE = 299
 COUNTER = "num_batches_tracked"
 
@@ -36,26 +38,22 @@ class SqueezeFeatures:
         import torch
         from torchvision.models import squeezenet1_1
 
-        self._device = device
         with torch.random.fork_rng(devices=[]):
             network = squeezenet1_1(weights=None).features
-        self._network = _filled(network, weights, SQUEEZENET, "features.").to(device)
+        self._batch = _CPU_BATCH if device == "cpu" else _BATCH
+        self._maps = _passing(_filled(network, weights, SQUEEZENET, "features."), device)
         self._of = f"weights={checksum(SQUEEZENET, weights)[:8]}"
 
     def recipe(self, height: int, width: int) -> str:
         return f"squeezenet1.1,pooled=512,rgb,size={height}x{width},crop=0,{self._of}"
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        import torch
-
-        mean = torch.tensor([0.485, 0.456, 0.406], device=self._device)[:, None, None]
-        deviation = torch.tensor([0.229, 0.224, 0.225], device=self._device)[:, None, None]
+        mean = np.array([0.485, 0.456, 0.406], np.float32)[:, None, None]
+        deviation = np.array([0.229, 0.224, 0.225], np.float32)[:, None, None]
         found = [np.empty((0, 512), np.float32)]
-        with torch.inference_mode():
-            for start in range(0, len(images), _BATCH):
-                batch = (symmetric(images[start : start + _BATCH], self._device) + 1) / 2
-                maps = self._network((batch - mean) / deviation)
-                found.append(maps.mean(dim=(2, 3)).cpu().numpy())
+        for start in range(0, len(images), self._batch):
+            batch = symmetric(images[start : start + self._batch]).numpy()
+            found.append(self._maps(((batch + 1) / 2 - mean) / deviation).mean(axis=(2, 3)))
         return np.concatenate(found)
 
 
@@ -68,9 +66,9 @@ class InceptionFeatures:
     """
 
     def __init__(self, weights: WeightsFolder, device: str = "cpu") -> None:
-        self._device = device
         weights.path(INCEPTION)  # before pyiqa, which takes seconds to import
-        self._network = _filled(inception(), weights, INCEPTION, "").to(device)
+        self._batch = _CPU_BATCH if device == "cpu" else _BATCH
+        self._pooled = _passing(_filled(inception(), weights, INCEPTION, ""), device)
         self._of = f"weights={checksum(INCEPTION, weights)[:8]}"
 
     def recipe(self, height: int, width: int) -> str:
@@ -78,25 +76,21 @@ class InceptionFeatures:
         return f"inception2015,pooled=2048,rgb,{size},crop=0,{self._of}"
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        import torch
-
         found = [np.empty((0, 2048), np.float32)]
-        with torch.inference_mode():
-            for start in range(0, len(images), _BATCH):
-                batch = np.stack([_clean(image) for image in images[start : start + _BATCH]])
-                tensor = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2)
-                found.append(self._network((tensor - 128) / 128).cpu().numpy())
+        for start in range(0, len(images), self._batch):
+            batch = np.stack([_clean(image) for image in images[start : start + self._batch]])
+            found.append(self._pooled((batch - 128) / 128))
         return np.concatenate(found)
 
 
 def _clean(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The image at 299 px, float32 (299, 299, 3) in 0..255, not rounded."""
+    """The image at 299 px, float32 (3, 299, 299) in 0..255, not rounded."""
     from PIL import Image
 
     size = (_INCEPTION_SIZE, _INCEPTION_SIZE)
     channels = (Image.fromarray(np.ascontiguousarray(c, np.float32)) for c in np.moveaxis(image, 2, 0))
     resized = [np.asarray(c.resize(size, Image.Resampling.BICUBIC)).clip(0, 255) for c in channels]
-    return np.stack(resized, axis=2)
+    return np.stack(resized)
 
 
 def inception() -> Any:
@@ -120,10 +114,27 @@ def inception() -> Any:
     return network
 
 
+def _passing(network: Any, device: str) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+    """The network as a function of a stack float32 (N, 3, H, W); on a CPU in onnxruntime."""
+    if device == "cpu":
+        exported = Exported(network)
+        return lambda batch: exported(batch)[0]
+
+    import torch
+
+    there = network.to(device, memory_format=torch.channels_last)
+
+    def passed(batch: NDArray[Any]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            found: NDArray[np.float32] = there(torch.from_numpy(batch).to(device)).cpu().numpy()
+        return found
+
+    return passed
+
+
 def _filled(network: Any, weights: WeightsFolder, pretrained: Pretrained, prefix: str) -> Any:
     """The network with the file's parameters called `prefix`; a classifier on top (`fc.`) and counters of
     batches may be in the file or not."""
-    import torch
     from safetensors.torch import load_file
 
     path = weights.path(pretrained)
@@ -136,4 +147,4 @@ def _filled(network: Any, weights: WeightsFolder, pretrained: Pretrained, prefix
     if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in parameters.items()}:
         raise Unavailable(f"{path} does not fit", f"take the file of {pretrained.source}")
     network.load_state_dict(parameters, strict=False)
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return network.eval().requires_grad_(False)

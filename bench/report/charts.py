@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.curves import Band
 from bench.report.style import Look, label_order, place_labels
 from bench.report.tables import label
 
@@ -83,22 +82,6 @@ class Plane(NamedTuple):
     marks: tuple[Mark, ...]
 
 
-class Curve(NamedTuple):
-    """area: between worst and best output, empty for a single one. low, high: their outlines."""
-
-    method: str
-    area: str
-    low: str
-    high: str
-    says: str
-
-
-class Roc(NamedTuple):
-    matcher: str
-    frame: Frame
-    curves: tuple[Curve, ...]
-
-
 def outline(marker: str, radius: float) -> str:
     """The SVG path of a marker about the origin."""
     pieces = _SHAPES[marker].replace("}", "{").split("{")
@@ -109,9 +92,9 @@ def plane_chart(
     group: pd.DataFrame, sentences: Mapping[int, str], looks: Mapping[str, Look], width: int, height: int
 ) -> Plane:
     """Leak (x) against TMR (y) of one group of lines; `sentences` by line say what each point is."""
-    frame = _unit_frame(width, height)
+    frame = share_frame(width, height)
     lines = label_order(group[group[["leak", "tmr"]].notna().all(axis=1)])
-    points = np.stack([_x(frame, lines["leak"]), _y(frame, lines["tmr"])], axis=1)
+    points = np.stack([x_of_share(frame, lines["leak"]), y_of_share(frame, lines["tmr"])], axis=1)
     names = [label(m, v) for m, v in zip(lines["method"], lines["variant"].fillna(""), strict=True)]
     spans = _spans(frame, lines)
     places = _places(frame, points, names, spans)
@@ -132,40 +115,41 @@ def plane_chart(
                 says=sentences[index],
                 name=shown,
                 name_x=round(at[0], 1),
-                name_y=round(at[1] + 0.8 * _LINE, 1),
-                leader=_leader(x, y, at, shown),
+                name_y=round(at[1] + 0.8 * LINE, 1),
+                leader=leader_path(x, y, at, shown),
             )
         )
     # Front points are drawn last, on top of the others.
     ordered = tuple(sorted(marks, key=lambda m: m.front))
-    ideal = float(_x(frame, 0.0)), float(_y(frame, 1.0))
+    ideal = float(x_of_share(frame, 0.0)), float(y_of_share(frame, 1.0))
     return Plane(frame, _staircase(frame, lines), _star(*ideal, 8.0), *ideal, ordered)
 
 
-_LINE, _LETTER = 13.0, 6.4
+LINE, _LETTER = 13.0, 6.4
 _ROOM = 0.025
 
 
-def _text_width(text: str) -> float:
+def text_width(text: str) -> float:
     """Pixels of a label at 11 px in the page's font, rounded up: wide scripts take two letters."""
     return sum(1.75 * _LETTER if unicodedata.east_asian_width(c) in "WF" else _LETTER for c in text) + 2
 
 
-def _unit_frame(width: int, height: int) -> Frame:
+def share_frame(width: int, height: int) -> Frame:
+    """Both axes of shares from 0 to 1."""
     shares = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
     frame = Frame(width, height, 46.0, 8.0, width - 16.0, height - 42.0, (), ())
     return frame._replace(
-        x_ticks=tuple(Tick(round(float(_x(frame, s)), 1), f"{s:g}") for s in shares),
-        y_ticks=tuple(Tick(round(float(_y(frame, s)), 1), f"{s:g}") for s in shares),
+        x_ticks=tuple(Tick(round(float(x_of_share(frame, s)), 1), f"{s:g}") for s in shares),
+        y_ticks=tuple(Tick(round(float(y_of_share(frame, s)), 1), f"{s:g}") for s in shares),
     )
 
 
-def _x(frame: Frame, share: pd.Series[float] | NDArray[np.float64] | float) -> NDArray[np.float64]:
+def x_of_share(frame: Frame, share: pd.Series[float] | NDArray[np.float64] | float) -> NDArray[np.float64]:
     """Pixels of a share from 0 to 1, with room on both sides for the marks at the ends."""
     return frame.left + (np.asarray(share, np.float64) + _ROOM) / (1 + 2 * _ROOM) * (frame.right - frame.left)
 
 
-def _y(frame: Frame, share: pd.Series[float] | NDArray[np.float64] | float) -> NDArray[np.float64]:
+def y_of_share(frame: Frame, share: pd.Series[float] | NDArray[np.float64] | float) -> NDArray[np.float64]:
     return frame.bottom - (np.asarray(share, np.float64) + _ROOM) / (1 + 2 * _ROOM) * (
         frame.bottom - frame.top
     )
@@ -174,7 +158,7 @@ def _y(frame: Frame, share: pd.Series[float] | NDArray[np.float64] | float) -> N
 def _spans(frame: Frame, lines: pd.DataFrame) -> NDArray[np.float64]:
     """(N, 4): left and right end of the leak's interval, lower and upper end of the TMR's, in pixels."""
     columns = []
-    for name, scale in (("leak", _x), ("tmr", _y)):
+    for name, scale in (("leak", x_of_share), ("tmr", y_of_share)):
         columns += [scale(frame, lines[f"{name}_{end}"].fillna(lines[name])) for end in ("low", "high")]
     return np.stack(columns, axis=1)
 
@@ -182,21 +166,21 @@ def _spans(frame: Frame, lines: pd.DataFrame) -> NDArray[np.float64]:
 def _places(
     frame: Frame, points: NDArray[np.float64], names: Sequence[str], spans: NDArray[np.float64]
 ) -> list[tuple[float, float] | None]:
-    sizes = np.array([[_text_width(n), _LINE] for n in names]).reshape(-1, 2)
+    sizes = np.array([[text_width(n), LINE] for n in names]).reshape(-1, 2)
     level = points[:, 1]
     bars = np.stack([spans[:, 0] - 1, level - 1, spans[:, 1] + 1, level + 1], axis=1)
-    x, y = float(_x(frame, 0.0)), float(_y(frame, 1.0))
+    x, y = float(x_of_share(frame, 0.0)), float(y_of_share(frame, 1.0))
     ideal = [[x - 9, y - 9, x + 42, y + 9]]
     bounds = (frame.left + 2, 0.0, frame.width - 2.0, frame.bottom - 2)
     return place_labels(points, sizes, bounds, gap=8.0, obstacles=np.vstack([ideal, bars]))
 
 
-def _leader(x: float, y: float, corner: tuple[float, float], name: str) -> str:
+def leader_path(x: float, y: float, corner: tuple[float, float], name: str) -> str:
     """A line from the nearest edge of the label to the point, when they are not side by side."""
     if not name:
         return ""
-    near_x = min(max(x, corner[0]), corner[0] + _text_width(name))
-    near_y = min(max(y, corner[1]), corner[1] + _LINE)
+    near_x = min(max(x, corner[0]), corner[0] + text_width(name))
+    near_y = min(max(y, corner[1]), corner[1] + LINE)
     if max(abs(near_x - x), abs(near_y - y)) < 12:
         return ""
     return f"M{near_x:.1f},{near_y:.1f}L{x:.1f},{y:.1f}"
@@ -204,7 +188,7 @@ def _leader(x: float, y: float, corner: tuple[float, float], name: str) -> str:
 
 def _staircase(frame: Frame, lines: pd.DataFrame) -> str:
     front = lines[lines["pareto"]].sort_values(["leak", "tmr"])
-    steps = zip(_x(frame, front["leak"]), _y(frame, front["tmr"]), strict=True)
+    steps = zip(x_of_share(frame, front["leak"]), y_of_share(frame, front["tmr"]), strict=True)
     return "".join(f"{'H' if i else 'M'}{x:.1f}{'V' if i else ','}{y:.1f}" for i, (x, y) in enumerate(steps))
 
 
@@ -214,36 +198,6 @@ def _star(x: float, y: float, radius: float) -> str:
         reach, angle = radius * (0.42 if i % 2 else 1.0), np.pi * i / 5
         corners.append(f"{x + reach * np.sin(angle):.1f},{y - reach * np.cos(angle):.1f}")
     return f"M{'L'.join(corners)}z"
-
-
-def roc_chart(matcher: str, bands: Sequence[Band], width: int = 300, height: int = 230) -> Roc:
-    """TMR against FMR on a log axis for one matcher; all its bands share the grid that `roc_bands` made."""
-    lowest = min(float(b.fmr[np.isfinite(b.high)][0]) for b in bands)
-    decade = min(-1, int(np.floor(np.log10(lowest) + 1e-9)))
-    frame = _unit_frame(width, height)
-    exponents = range(decade, 1, 1 if decade >= -4 else 2)
-    ticks = tuple(Tick(round(float(_x(frame, 1 - e / decade)), 1), f"{100 * 10.0**e:g} %") for e in exponents)
-    frame = frame._replace(x_ticks=ticks)
-    return Roc(matcher, frame, tuple(_curve(frame, b, decade) for b in bands))
-
-
-def _curve(frame: Frame, band: Band, decade: int) -> Curve:
-    known = np.isfinite(band.high)
-    x = _x(frame, 1 - np.log10(band.fmr[known]) / decade)
-    low, high = _y(frame, band.low[known]), _y(frame, band.high[known])
-    low_line, high_line = _line(x, low), _line(x, high)
-    area = f"{high_line}L{_line(x[::-1], low[::-1])[1:]}z" if band.outputs > 1 else ""
-    says = f"{band.method}: {band.outputs} outputs" if band.outputs > 1 else band.method
-    return Curve(band.method, area, low_line if band.outputs > 1 else "", high_line, says)
-
-
-def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
-    """A polyline, without points that move the pen less than a pixel."""
-    kept = [0]
-    for i in range(1, len(x)):
-        if abs(x[i] - x[kept[-1]]) >= 1 or abs(y[i] - y[kept[-1]]) >= 1 or i == len(x) - 1:
-            kept.append(i)
-    return "M" + "L".join(f"{x[i]:.1f},{y[i]:.1f}" for i in kept)
 
 
 def interval_bar(value: float, low: float, high: float) -> tuple[str, float] | None:

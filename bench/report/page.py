@@ -19,7 +19,19 @@ from numpy.typing import NDArray
 
 from bench.errors import InputError
 from bench.files import write_atomically
-from bench.report.curves import CURVE_COLUMNS, Band, all_bands, check_curves
+from bench.report.claims import write_claims
+from bench.report.cost import Costs
+from bench.report.cost_tables import JOINED, refuse_measured
+from bench.report.curves import (
+    CURVE_COLUMNS,
+    SEARCH_COLUMNS,
+    Band,
+    all_bands,
+    all_search_bands,
+    check_curves,
+    check_searches,
+)
+from bench.report.evidence import Evidence
 from bench.report.style import Look, looks
 from bench.report.tables import NOT_REPRODUCIBLE, csv_text, leaderboard, sorted_rows, write_csv
 from bench.results import COLUMNS
@@ -28,7 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _HERE = Path(__file__).parent
-_FIGURES = ("plane_", "reduction_", "roc_", "samples.")
+_FIGURES = ("plane_", "reduction_", "roc_", "det_", "cmc_", "auc_", "kept_", "samples.")
 
 
 def write_report(
@@ -38,6 +50,11 @@ def write_report(
     curves: pd.DataFrame,
     samples: Mapping[str, NDArray[np.uint8]] | None,
     provenance: Mapping[str, Any],
+    costs: Costs | None = None,
+    searches: pd.DataFrame | None = None,
+    claims: pd.DataFrame | None = None,
+    beside: pd.DataFrame | None = None,
+    private: bool = False,
 ) -> list[Path]:
     """Write the report into `folder` and return its files; equal inputs give equal bytes.
 
@@ -47,29 +64,44 @@ def write_report(
     provenance: shown as given. Known keys: dataset, size (px), seed, command, versions, machine,
         pools (name -> images, identities), unavailable (mappings of kind, name, reason, remedy),
         flags (flag -> what it means).
+    costs: tables of `bench throughput`; None: none.
+    searches: CMC curves; columns method, variant, matcher, condition, rank (from 1), rate in [0, 1].
+    claims: table of `bench.report.claims`. beside: table of `bench.papers.reported.beside`.
+    private: the samples are photographs of people: they go into the page alone, which says so.
 
     Writes leaderboard.csv (nothing in it differs between two runs of one seed), rows.parquet, rows.csv,
-    curves.csv, plots/*.png and *.svg, index.html. Figures of an earlier report that this one does not have
-    are removed. Raises InputError when a table lacks a column, a quantity has two values, or samples do not
-    fit each other.
+    curves.csv, plots/*.png and *.svg, index.html and, with `costs`, throughput.csv, with `searches`, cmc.csv,
+    with `claims`, claims.csv. What an earlier report drew or joined and this one does not have is removed.
+    Raises InputError when a table lacks a column, a quantity has two values, samples do not fit each other,
+    or a throughput.csv is there that was measured.
     """
     from bench.report.plots import figures
 
     _check(rows, curves, samples)
+    refuse_measured(folder)
     rows = sorted_rows(rows)
     curves = sorted_rows(curves[list(CURVE_COLUMNS)])
     board = leaderboard(rows)
     table = looks(*_methods(rows, curves))
     bands = all_bands(curves)
-    published = board.drop(columns=list(NOT_REPRODUCIBLE))
+    evidence = Evidence({}, claims, beside, private and bool(samples))
+    if searches is not None:
+        check_searches(searches)
+        searches = sorted_rows(searches[list(SEARCH_COLUMNS)])
+        evidence = evidence._replace(searches=all_search_bands(searches))
+    printed = None if evidence.private else samples
+    published = _published(board, costs)
     written = [
         write_csv(published, folder / "leaderboard.csv"),
         write_atomically(folder / "rows.parquet", _parquet(rows)),
         write_csv(rows, folder / "rows.csv", digits=None),
         write_csv(curves, folder / "curves.csv", digits=None),
-        *_write_figures(folder / "plots", figures(board, rows, bands, samples, table)),
+        *_write_figures(folder / "plots", figures(board, rows, bands, printed, table, evidence.searches)),
+        *_write_costs(folder / JOINED, board, costs),
+        *_write_searches(folder / "cmc.csv", searches),
+        *([write_claims(claims, folder)] if claims is not None else []),
     ]
-    page = render_page(board, rows, bands, samples, provenance, table)
+    page = render_page(board, rows, bands, samples, provenance, table, costs, evidence)
     return [*written, write_atomically(folder / "index.html", page.encode())]
 
 
@@ -80,6 +112,8 @@ def render_page(
     samples: Mapping[str, NDArray[np.uint8]] | None,
     provenance: Mapping[str, Any],
     table: Mapping[str, Look],
+    costs: Costs | None = None,
+    evidence: Evidence | None = None,
 ) -> str:
     """The page as HTML. bands: ROC by condition. table: colour and marker of every method and control."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -94,11 +128,11 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters["breaks"] = _breaks
-    shown = view(board, rows, bands, samples, provenance, table)
+    shown = view(board, rows, bands, samples, provenance, table, costs, evidence)
     tones = "".join(f".t{t.number}{{--c:{t.colour}}}" for t in shown["tones"].values())
     style = (_HERE / "page.css").read_text("utf-8") + tones
     script = (_HERE / "page.js").read_text("utf-8")
-    leaderboard_csv = csv_text(board.drop(columns=list(NOT_REPRODUCIBLE))).encode()
+    leaderboard_csv = csv_text(_published(board, costs)).encode()
     return environment.get_template("template.html").render(
         **shown,
         style=Markup(style),
@@ -106,6 +140,26 @@ def render_page(
         policy=_policy(style, script),
         leaderboard_csv=base64.b64encode(leaderboard_csv).decode(),
     )
+
+
+def _published(board: pd.DataFrame, costs: Costs | None) -> pd.DataFrame:
+    """What leaderboard.csv holds."""
+    table = board.drop(columns=list(NOT_REPRODUCIBLE))
+    return costs.with_columns(table) if costs else table
+
+
+def _write_costs(path: Path, board: pd.DataFrame, costs: Costs | None) -> list[Path]:
+    if costs is None:
+        path.unlink(missing_ok=True)
+        return []
+    return [write_csv(costs.table(board), path)]
+
+
+def _write_searches(path: Path, searches: pd.DataFrame | None) -> list[Path]:
+    if searches is None:
+        path.unlink(missing_ok=True)
+        return []
+    return [write_csv(searches, path, digits=None)]
 
 
 def _breaks(name: str) -> Markup:

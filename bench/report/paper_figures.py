@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.report.curves import SMALLEST_FMR
 from bench.report.paper_tables import Quantity, frame, usual
-from bench.report.plots import figure_style
+from bench.report.print_style import figure_style
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,22 +1,31 @@
-"""Figures for print, PNG and SVG: privacy-utility plane, ROC bands, Reduction per attacker, sample faces.
+"""Figures for print, PNG and SVG: which there are, and of them the plane, Reduction per attacker and faces.
 
 Equal inputs give equal bytes: no date and no random id goes into a file. Text in an SVG stays text.
 """
 
 from __future__ import annotations
 
-import io
 import textwrap
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.ladder import AWARE, STATIC
+from bench.report.curve_plots import CMC, DET, ROC, curve_sheet
 from bench.report.curves import Band
+from bench.report.method_plots import kept, steps
+from bench.report.print_style import (
+    INK,
+    QUIET,
+    figure_style,
+    legend_of,
+    render,
+    sheet,
+    shortened,
+    title_of,
+)
 from bench.report.style import CONTROL_COLOUR, Look, label_order, place_labels, slug
 from bench.report.tables import (
     GROUP,
@@ -32,43 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DPI = 200
-_INK, _QUIET = "#23272e", "#8a9099"
-_FONT = 7.5
 _FACES = "samples"
-
-
-@contextmanager
-def figure_style() -> Iterator[None]:
-    """Settings of every figure, while it is drawn and while it is saved."""
-    import matplotlib as mpl
-    import seaborn as sns
-
-    own = {
-        "svg.hashsalt": "veilbench",
-        "svg.fonttype": "none",
-        "text.parse_math": False,
-        "font.family": "DejaVu Sans",
-        "axes.edgecolor": _QUIET,
-        "grid.color": "#e4e6ea",
-        "grid.linewidth": 0.6,
-        "axes.titlesize": 9,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.labelsize": 8.5,
-        "xtick.labelsize": _FONT,
-        "ytick.labelsize": _FONT,
-        "legend.fontsize": _FONT,
-        "text.color": _INK,
-        "axes.labelcolor": _INK,
-        "xtick.color": _INK,
-        "ytick.color": _INK,
-    }
-    settings = {**sns.axes_style("whitegrid"), **sns.plotting_context("paper"), **own}
-    with mpl.rc_context(settings), warnings.catch_warnings():
-        # A name in a script that the font lacks is boxes in the PNG; the SVG and the page have the text.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        yield
 
 
 def figures(
@@ -77,13 +50,15 @@ def figures(
     bands: Mapping[str, Sequence[Band]],
     samples: Mapping[str, NDArray[np.uint8]] | None,
     looks: Mapping[str, Look],
+    searches: Mapping[str, Sequence[Band]] | None = None,
 ) -> Iterator[tuple[str, bytes]]:
     """File name and bytes of every figure that the data allow, one at a time.
 
-    board: a leaderboard. rows: the tidy rows behind it. bands: ROC by condition. Each figure comes as
-    PNG and SVG, faces as PNG alone: in an SVG they would be the same pixels, only larger.
+    board: a leaderboard. rows: the tidy rows behind it. bands: ROC by condition; searches: CMC.
+    Each figure comes as PNG and SVG, faces as PNG alone: in an SVG they would be the same pixels, only
+    larger.
     """
-    for stem, figure in _drawn(board, rows, bands, samples, looks):
+    for stem, figure in _drawn(board, rows, bands, samples, looks, searches or {}):
         kinds = ("png",) if stem == _FACES else ("png", "svg")
         yield from ((f"{stem}.{kind}", render(figure, kind)) for kind in kinds)
 
@@ -94,6 +69,7 @@ def _drawn(
     bands: Mapping[str, Sequence[Band]],
     samples: Mapping[str, NDArray[np.uint8]] | None,
     looks: Mapping[str, Look],
+    searches: Mapping[str, Sequence[Band]],
 ) -> Iterator[tuple[str, Figure]]:
     for name, group in groups(board):
         if group[["leak", "tmr"]].notna().all(axis=1).any():
@@ -101,19 +77,16 @@ def _drawn(
         values = _reductions(rows, group)
         if len(values):
             yield f"reduction_{slug(name)}", reduction(values, name, looks)
+        for stem, draw in (("auc", steps), ("kept", kept)):
+            if figure := draw(rows, group, name, looks):
+                yield f"{stem}_{slug(name)}", figure
     for condition, found in bands.items():
-        yield f"roc_{condition}", roc(found, condition, looks)
+        yield f"roc_{condition}", curve_sheet(found, condition, looks, ROC)
+        yield f"det_{condition}", curve_sheet(found, condition, looks, DET)
+    for condition, found in searches.items():
+        yield f"cmc_{condition}", curve_sheet(found, condition, looks, CMC)
     if samples:
         yield _FACES, sample_grid(samples)
-
-
-def render(figure: Figure, kind: str) -> bytes:
-    """The figure as a file of `kind`: `png` (200 dots per inch) or `svg`."""
-    said: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
-    buffer = io.BytesIO()
-    with figure_style():
-        figure.savefig(buffer, format=kind, dpi=DPI, metadata=said)
-    return buffer.getvalue()
 
 
 # -- privacy-utility plane ---------------------------------------------------------------------------
@@ -123,7 +96,7 @@ def plane(group: pd.DataFrame, name: str, looks: Mapping[str, Look]) -> Figure:
     """Leak against TMR at FMR 1 % of one group of leaderboard lines, with intervals and Pareto front."""
     with figure_style():
         lines = group[group[["leak", "tmr"]].notna().all(axis=1)]
-        figure, axes = _sheet(7.4, 4.7, left=0.075, right=0.78, top=0.935, bottom=0.105)
+        figure, axes = sheet(7.4, 4.7, left=0.075, right=0.78, top=0.935, bottom=0.105)
         axes.set(
             xlim=(-0.03, 1.03),
             ylim=(-0.03, 1.05),
@@ -134,29 +107,16 @@ def plane(group: pd.DataFrame, name: str, looks: Mapping[str, Look]) -> Figure:
         _front_line(axes, lines[lines["pareto"]])
         _intervals(axes, lines, looks)
         _points(axes, lines, looks)
-        axes.plot(0, 1, marker="*", ms=11, color="white", mec=_INK, mew=0.8, zorder=1, ls="")
+        axes.plot(0, 1, marker="*", ms=11, color="white", mec=INK, mew=0.8, zorder=1, ls="")
         _point_labels(figure, axes, lines, looks)
         _method_legend(figure, list(lines["method"].unique()), looks, x=0.79, y=0.945)
         return figure
 
 
-def _sheet(width: float, height: float, **margins: float) -> tuple[Figure, Axes]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=100)
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    figure.subplots_adjust(**margins)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    return figure, axes
-
-
 def _front_line(axes: Axes, front: pd.DataFrame) -> None:
     """The attainable edge: between two front points no better mix than the lower one's TMR is known."""
     edge = front.sort_values(["leak", "tmr"])
-    axes.step(edge["leak"], edge["tmr"], where="post", color=_QUIET, lw=1.0, ls=(0, (4, 2)), zorder=1.5)
+    axes.step(edge["leak"], edge["tmr"], where="post", color=QUIET, lw=1.0, ls=(0, (4, 2)), zorder=1.5)
 
 
 def _intervals(axes: Axes, lines: pd.DataFrame, looks: Mapping[str, Look]) -> None:
@@ -170,7 +130,7 @@ def _points(axes: Axes, lines: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     import seaborn as sns
 
     present = list(dict.fromkeys(lines["method"]))
-    for front, size, alpha, edge in ((False, 26, 0.75, "white"), (True, 46, 1.0, _INK)):
+    for front, size, alpha, edge in ((False, 26, 0.75, "white"), (True, 46, 1.0, INK)):
         part = lines[lines["pareto"] == front]
         if len(part):
             sns.scatterplot(
@@ -216,7 +176,7 @@ def _point_labels(figure: Figure, axes: Axes, lines: pd.DataFrame, looks: Mappin
             continue
         offset = (np.array(place) - point) * 72 / figure.dpi
         far = np.abs(np.array(place) + size / 2 - point) - size / 2
-        arrow = {"arrowstyle": "-", "lw": 0.4, "color": _QUIET, "shrinkA": 0, "shrinkB": 2}
+        arrow = {"arrowstyle": "-", "lw": 0.4, "color": QUIET, "shrinkA": 0, "shrinkB": 2}
         axes.annotate(
             text,
             tuple(axes.transData.inverted().transform(point)),
@@ -258,7 +218,7 @@ def _ideal(axes: Axes, renderer: Any, font: Any, corner: NDArray[np.float64]) ->
         textcoords="offset points",
         va="center",
         fontsize=6.6,
-        color=_QUIET,
+        color=QUIET,
         style="italic",
     )
     return np.tile(corner, 2) + np.array([-9.0, -9.0, 12.0 + width, max(9.0, height)])
@@ -274,28 +234,10 @@ def _method_legend(
     for method in ordered:
         look = looks[method]
         handles.append(
-            Line2D([], [], ls="", marker=look.marker, color=look.colour, ms=5, label=_short(method))
+            Line2D([], [], ls="", marker=look.marker, color=look.colour, ms=5, label=shortened(method))
         )
-    handles.append(Line2D([], [], color=_QUIET, ls=(0, (4, 2)), lw=1, label="Pareto front"))
-    _legend(figure, handles, x, y)
-
-
-def _legend(figure: Figure, handles: Sequence[Any], x: float, y: float) -> None:
-    """A column of entries below (x, y), in smaller print when there are many."""
-    room = 72 * y * float(figure.get_figheight())
-    figure.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=(x, y),
-        frameon=False,
-        handlelength=1.4,
-        handletextpad=0.4,
-        fontsize=min(_FONT, room / (1.6 * len(handles))),
-    )
-
-
-def _short(name: str, width: int = 24) -> str:
-    return textwrap.shorten(name, width, placeholder="…") if " " in name else name[:width]
+    handles.append(Line2D([], [], color=QUIET, ls=(0, (4, 2)), lw=1, label="Pareto front"))
+    legend_of(figure, handles, x, y)
 
 
 # -- Reduction per attacker --------------------------------------------------------------------------
@@ -339,7 +281,7 @@ def reduction(values: pd.DataFrame, name: str, looks: Mapping[str, Look]) -> Fig
         high = float(np.clip(values["value"].max() + 0.02, 1.1, 2.2))
         pitch = (high - low) * 1.12
         width, height = 2.3 + 1.05 * len(attackers), 1.05 + 0.17 * len(lines)
-        figure, axes = _sheet(
+        figure, axes = sheet(
             width, height, left=2.2 / width, right=1 - 0.1 / width, top=1 - 0.68 / height, bottom=0.3 / height
         )
         starts = values["component"].map({c: k * pitch for k, c in enumerate(attackers)}).to_numpy(np.float64)
@@ -348,13 +290,8 @@ def reduction(values: pd.DataFrame, name: str, looks: Mapping[str, Look]) -> Fig
         axes.set_yticks(range(len(lines)), list(lines), fontsize=6.4)
         axes.set(xlim=(low, pitch * len(attackers)), ylim=(len(lines) - 0.4, -0.6))
         title = f"{name}: Reduction per attacker (0 no effect, 1 chance, beyond 1 inverted)"
-        _title(figure, title)
+        title_of(figure, title)
         return figure
-
-
-def _title(figure: Figure, text: str) -> None:
-    width, height = figure.get_size_inches()
-    figure.text(0.1 / width, 1 - 0.1 / height, text, ha="left", va="top", fontsize=9, fontweight="bold")
 
 
 def _bars(
@@ -377,17 +314,17 @@ def _bars(
     axes.add_collection(
         PolyCollection(list(np.stack([x, y], axis=2)), facecolors=colours, linewidths=0, zorder=2)
     )
-    axes.hlines(places, starts + ends[:, 1], starts + ends[:, 2], colors=_INK, lw=0.7)
+    axes.hlines(places, starts + ends[:, 1], starts + ends[:, 2], colors=INK, lw=0.7)
     for side, marker in ((figures[:, 0] > limits[1], ">"), (figures[:, 0] < limits[0], "<")):
         axes.plot(
-            starts[side] + ends[side, 0], places[side], marker=marker, color=_INK, ms=3, ls="", clip_on=False
+            starts[side] + ends[side, 0], places[side], marker=marker, color=INK, ms=3, ls="", clip_on=False
         )
 
 
 def _attacker_columns(axes: Axes, attackers: Sequence[str], pitch: float, count: int) -> None:
     starts = np.arange(len(attackers)) * pitch
-    axes.vlines(starts, -0.6, count - 0.4, colors=_INK, lw=0.7)
-    axes.vlines(starts + 1, -0.6, count - 0.4, colors=_INK, lw=0.7, ls=(0, (3, 2)))
+    axes.vlines(starts, -0.6, count - 0.4, colors=INK, lw=0.7)
+    axes.vlines(starts + 1, -0.6, count - 0.4, colors=INK, lw=0.7, ls=(0, (3, 2)))
     axes.set_xticks(np.stack([starts, starts + 1], axis=1).ravel(), ["0", "1"] * len(attackers))
     for start, attacker in zip(starts, attackers, strict=True):
         title = "mean of the pool" if attacker == POOL else attacker.replace("@", " @ ")
@@ -397,94 +334,6 @@ def _attacker_columns(axes: Axes, attackers: Sequence[str], pitch: float, count:
     axes.tick_params(length=0, pad=2)
     for spine in axes.spines.values():
         spine.set_visible(False)
-
-
-# -- ROC ---------------------------------------------------------------------------------------------
-
-
-def roc(bands: Sequence[Band], condition: str, looks: Mapping[str, Look]) -> Figure:
-    """TMR against FMR (log axis), a panel a matcher; a band spans the worst and best output of a method."""
-    from matplotlib.figure import Figure
-
-    with figure_style():
-        matchers = sorted({b.matcher for b in bands})
-        columns = 2 if len(matchers) in (2, 4) else min(3, len(matchers))
-        count = -(-len(matchers) // columns)
-        width, height = 1.9 + 2.6 * columns, 0.9 + 2.3 * count
-        figure = Figure(figsize=(width, height), dpi=100)
-        grid = figure.subplots(count, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        figure.subplots_adjust(
-            left=0.55 / width,
-            right=1 - 1.45 / width,
-            top=1 - 0.72 / height,
-            bottom=0.5 / height,
-            wspace=0.08,
-            hspace=0.2,
-        )
-        for axes, matcher in zip(grid, matchers, strict=False):
-            _roc_panel(axes, [b for b in bands if b.matcher == matcher], looks)
-            axes.set_title(matcher, fontsize=8)
-        for axes in grid[len(matchers) :]:
-            axes.set_axis_off()
-        for axes in grid[max(0, len(matchers) - columns) : len(matchers)]:
-            axes.tick_params(axis="x", labelbottom=True)
-        figure.supxlabel("FMR", fontsize=8.5, y=0.08 / height)
-        figure.supylabel("TMR", fontsize=8.5, x=0.06 / width)
-        title = f"{condition.replace('-', ' against ')}: band over each method's outputs"
-        _title(figure, title)
-        _roc_legend(figure, bands, looks, x=1 - 1.4 / width, y=1 - 0.7 / height)
-        return figure
-
-
-def _roc_panel(axes: Axes, bands: Sequence[Band], looks: Mapping[str, Look]) -> None:
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda rate, _: f"{100 * rate:g} %")
-    axes.set_ylim(-0.02, 1.03)
-    for band in bands:
-        colour, dashes, weight = roc_look(band.method, looks)
-        if band.outputs > 1:
-            axes.fill_between(band.fmr, band.low, band.high, color=colour, alpha=0.12, lw=0, zorder=2)
-            axes.plot(band.fmr, band.low, color=colour, lw=0.5, zorder=2.5)
-        axes.plot(band.fmr, band.high, color=colour, lw=weight, ls=(0, dashes) if dashes else "-", zorder=3)
-    axes.tick_params(axis="x", which="minor", bottom=False)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-
-
-def roc_look(method: str, looks: Mapping[str, Look]) -> tuple[str, tuple[float, ...], float]:
-    """Colour, dash pattern and width of a method's curve; `original` stands out among the grey controls."""
-    if method == ORIGINAL:
-        return CONTROL_COLOUR, (), 1.6
-    if looks[method].colour == CONTROL_COLOUR:
-        return CONTROL_COLOUR, (1.0, 1.5), 0.8
-    return looks[method].colour, (), 1.0
-
-
-def _roc_legend(
-    figure: Figure, bands: Sequence[Band], looks: Mapping[str, Look], *, x: float, y: float
-) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = []
-    names = sorted(
-        {b.method for b in bands}, key=lambda m: (looks[m].colour == CONTROL_COLOUR, m != ORIGINAL, m)
-    )
-    for method in names:
-        colour, dashes, weight = roc_look(method, looks)
-        grey = colour == CONTROL_COLOUR and method != ORIGINAL
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=colour,
-                lw=weight if grey else 2,
-                ls=(0, dashes) if dashes else "-",
-                label="other controls" if grey else _short(method, 20),
-            )
-        )
-        if grey:
-            break
-    _legend(figure, handles, x, y)
 
 
 # -- sample faces ------------------------------------------------------------------------------------

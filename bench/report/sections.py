@@ -12,6 +12,9 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from bench.ladder import AWARE, RUNGS, STATIC, WORST
+from bench.report.added import described
+from bench.report.curve_charts import Panel
+from bench.report.method_charts import BarPanel, StepPanel, kept_panels, step_panels
 from bench.report.tables import METRICS, NUMBERS, POOL, QUALITY, TEMPLATE, label
 from bench.results import FAILED, OK, ORIGINAL, UNAVAILABLE
 
@@ -42,16 +45,33 @@ THUMBNAIL, PEOPLE = 96, 6
 """Largest side in pixels and largest number of the faces shown; figures are measured on the full images."""
 
 
+class Notice(NamedTuple):
+    """One thing a reader must know before believing a figure: a flag, a failure, a missing component."""
+
+    what: str
+    says: str
+    where: tuple[str, ...]
+    more: int
+    remedy: str = ""
+
+
 class Head(NamedTuple):
+    """text: the column holds words, not figures."""
+
     title: str
     says: str = ""
+    text: bool = False
 
 
 class GridRow(NamedTuple):
+    """anchor: what links lead to. method: whose mark stands before the head; both may be empty."""
+
     head: str
     note: str
     cells: tuple[Markup, ...]
     total: bool = False
+    anchor: str = ""
+    method: str = ""
 
 
 class Grid(NamedTuple):
@@ -73,11 +93,17 @@ class Strip(NamedTuple):
 
 
 class Section(NamedTuple):
+    """dets, cmcs: curves of this method and of the originals, whom `sections` does not know."""
+
     method: str
     control: bool
     faces: tuple[Strip, ...]
     problems: tuple[str, ...]
     grids: tuple[Grid, ...]
+    steps: tuple[StepPanel, ...] = ()
+    kept: tuple[BarPanel, ...] = ()
+    dets: tuple[tuple[str, tuple[Panel, ...]], ...] = ()
+    cmcs: tuple[tuple[str, tuple[Panel, ...]], ...] = ()
 
 
 def number(metric: str, value: float) -> str:
@@ -129,7 +155,17 @@ def sections(
         ]
         shown = tuple(g for g in grids if g is not None)
         strips = faces(str(method), samples or {})
-        found.append(Section(str(method), bool(control), strips, _problems(records), shown))
+        found.append(
+            Section(
+                str(method),
+                bool(control),
+                strips,
+                _problems(records),
+                shown,
+                step_panels(records, lambda r: _place(r, telling, r.attribute)),
+                kept_panels(records, lambda r: _place(r, telling)),
+            )
+        )
     return found
 
 
@@ -149,13 +185,18 @@ def _grid(
     head: Callable[[Any], str],
     column: Callable[[Any], Head],
     order: Sequence[str],
+    ordered_by: str = "metric",
 ) -> Grid | None:
-    """A pivot: rows by `group` and `head`, columns by `column` in the order of metrics, then as they come."""
+    """A pivot: rows by `group` and `head`, columns by `column`, in `order` of what `ordered_by` names.
+
+    What `order` lacks comes last, by title.
+    """
     table: dict[str, dict[str, dict[Head, Any]]] = {}
     columns: dict[Head, int] = {}
     for record in records:
         at = column(record)
-        known = order.index(record.metric) if record.metric in order else len(order)
+        name = getattr(record, ordered_by)
+        known = order.index(name) if name in order else len(order)
         columns.setdefault(at, known)
         table.setdefault(group(record), {}).setdefault(head(record), {})[at] = record
     if not table:
@@ -182,6 +223,8 @@ def _grid_row(head: str, found: Mapping[Head, Any], heads: Sequence[Head]) -> Gr
 
 def _metric_head(record: Any) -> Head:
     known = METRICS.get(record.metric)
+    if known is None and record.component_kind == "quality":
+        known = described([record.metric])[record.metric]
     return Head(known.title, f"{known.what} Best: {known.best}.") if known else Head(record.metric)
 
 
@@ -225,7 +268,8 @@ def _ladder(records: Sequence[Any], telling: Sequence[str]) -> Grid | None:
         lambda r: _place(r, telling, _name(r), r.attribute),
         lambda r: r.component,
         lambda r: Head(r.threat, RUNGS.get(r.threat, "the largest of all rungs and attackers")),
-        (),
+        (*RUNGS, WORST),
+        "threat",
     )
 
 

@@ -7,7 +7,7 @@ first, then the smaller leak, then the higher TMR, then the name. Lines without 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -393,7 +393,8 @@ _UNIQUE = (
 
 
 def leaderboard(rows: pd.DataFrame) -> pd.DataFrame:
-    """One line per method, variant and hidden attribute, with the columns of `LEADERBOARD`.
+    """One line per method, variant and hidden attribute, with the columns of `LEADERBOARD` and one for each
+    metric of quality that a plug-in brings.
 
     rows: a table as `bench.results.to_frame` makes it, in any order. Rows scored with a component that the
     method was trained against (`seen`) and rows without a value are left out of every figure; a variant of
@@ -404,10 +405,11 @@ def leaderboard(rows: pd.DataFrame) -> pd.DataFrame:
     scored = rows[(rows["status"] == OK) & ~rows["seen"] & rows["value"].notna()]
     _refuse_duplicates(scored)
     lines = _with_lost(_lines(scored), rows)
-    lines = _join_figures(lines, scored)
+    added = _added(rows)
+    lines = _join_figures(lines, scored, added)
     lines["flags"] = _flags(lines, scored)
     lines["status"], lines["reason"] = _status(lines, rows)
-    return _present(_ranked(lines))
+    return _present(_ranked(lines), added)
 
 
 def pareto_front(points: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -534,7 +536,13 @@ class _Figure(NamedTuple):
     threats: tuple[str, ...] = ()  # of one line the first of these that has the figure
 
 
-def _figures() -> dict[str, _Figure]:
+def _added(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Metrics of quality that plug-ins bring, each a column of its own."""
+    names = rows.loc[rows["component_kind"] == "quality", "metric"].unique()
+    return tuple(sorted(set(names) - {"", *QUALITY}))
+
+
+def _figures(added: Sequence[str]) -> dict[str, _Figure]:
     attack = {"component_kind": "attacker", "component": POOL}
     match = {
         "component_kind": "matcher",
@@ -561,14 +569,14 @@ def _figures() -> dict[str, _Figure]:
         "mae_years_chance": _Figure("mae_chance", years),
         "mae_years_shift": _Figure("mae_shift", years),
     }
-    figures |= {name: _Figure(name, {}) for name in QUALITY}
+    figures |= {name: _Figure(name, {}) for name in (*QUALITY, *added)}
     cost = ("dataset", "level", "method", "variant")
     return figures | {name: _Figure(name, {}, cost) for name in ("parameters", "images_per_second")}
 
 
-def _join_figures(lines: pd.DataFrame, scored: pd.DataFrame) -> pd.DataFrame:
+def _join_figures(lines: pd.DataFrame, scored: pd.DataFrame, added: Sequence[str]) -> pd.DataFrame:
     unchanged = _original_conditions(scored)
-    for column, figure in _figures().items():
+    for column, figure in _figures(added).items():
         found = _pick(unchanged, figure)
         if column == "leak":
             found[["n", "n_failed"]] = found[["_n", "_n_failed"]]
@@ -687,10 +695,12 @@ def _ranked(lines: pd.DataFrame) -> pd.DataFrame:
     return lines.sort_values(order, ascending=upward, kind="stable", na_position="last")
 
 
-def _present(lines: pd.DataFrame) -> pd.DataFrame:
-    """Fixed columns and types; what is absent is <NA> or NaN."""
-
-    table = lines.rename(columns={"method_role": "role"})[list(LEADERBOARD)].reset_index(drop=True)
+def _present(lines: pd.DataFrame, added: Sequence[str]) -> pd.DataFrame:
+    """Fixed columns, those of `added` metrics behind the built-in ones, and types; what is absent is <NA> or
+    NaN."""
+    after = list(LEADERBOARD).index(QUALITY[-1]) + 1
+    columns = [*list(LEADERBOARD)[:after], *added, *list(LEADERBOARD)[after:]]
+    table = lines.rename(columns={"method_role": "role"})[columns].reset_index(drop=True)
     for name in table.columns:
         if name == "pareto":
             table[name] = table[name].astype("bool")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.files import write_atomically
-from bench.report.plots import figure_style, render
+from bench.report.print_style import figure_style, render
 from bench.report.style import CONTROL_COLOUR, Look, slug
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,9 +11,13 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from bench.ladder import ADAPTIVE, RUNGS
-from bench.report.charts import Plane, Roc, interval_bar, outline, plane_chart, roc_chart
+from bench.report.added import added_columns, described
+from bench.report.charts import Frame, Plane, interval_bar, outline, plane_chart
+from bench.report.cost import FIGURES, Component, Costs, outputs_of, value, way
+from bench.report.curve_charts import Panel, cmc_chart, det_chart, matchers, roc_chart
 from bench.report.curves import Band
-from bench.report.sections import ABSENT, number, sections, span
+from bench.report.evidence import Evidence, beside_grid, claims_view
+from bench.report.sections import ABSENT, Notice, Section, number, sections, span
 from bench.report.style import CONTROL_COLOUR, Look, slug
 from bench.report.tables import (
     ENDS,
@@ -27,7 +31,8 @@ from bench.report.tables import (
     intervals,
     label,
 )
-from bench.results import FAILED, UNAVAILABLE, UNDEFINED
+from bench.report.throughput_view import figure, machine_views, method_grid
+from bench.results import FAILED, OK, ORIGINAL, UNAVAILABLE, UNDEFINED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,9 +71,18 @@ _SHOWN = {
     "n": "Faces",
     "n_failed": "Failed",
 }
+_COSTS = {
+    "images_per_second": "images/s",
+    "speedup": "Speedup",
+    "parameters": "Parameters",
+    "gflop": "GFLOP/image",
+    "peak_mb": "Peak MB",
+}
+"""Figures of `bench throughput`, one column a machine; the first says below it which path it is of."""
 _INTERVALS = ("leak", "tmr", "reduction", "mae_years")
 _ALWAYS = ("leak", "tmr")
 """Columns that a narrow screen shows without being asked."""
+_TRUTH = "truth"
 
 
 class Tone(NamedTuple):
@@ -89,7 +103,8 @@ class Column(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One row of the leaderboard, by `number`. dims: values of the filters. cells: one per column."""
+    """One row of the leaderboard, by `number`. dims: values of the filters. point: it has one in the plane.
+    leaks: as `_rung_leaks` writes them. cells: one per column."""
 
     number: int
     dims: tuple[str, ...]
@@ -101,6 +116,8 @@ class Line(NamedTuple):
     status: str
     reason: str
     flags: str
+    point: bool
+    leaks: str
     cells: tuple[Markup, ...]
 
 
@@ -130,16 +147,6 @@ class PlaneView(NamedTuple):
     narrow: Plane | None
 
 
-class Notice(NamedTuple):
-    """One thing a reader must know before believing a figure: a flag, a failure, a missing component."""
-
-    what: str
-    says: str
-    where: tuple[str, ...]
-    more: int
-    remedy: str = ""
-
-
 def view(
     board: pd.DataFrame,
     rows: pd.DataFrame,
@@ -147,30 +154,48 @@ def view(
     samples: Mapping[str, NDArray[np.uint8]] | None,
     provenance: Mapping[str, Any],
     looks: Mapping[str, Look],
+    costs: Costs | None = None,
+    evidence: Evidence | None = None,
 ) -> dict[str, Any]:
     """The context of `template.html`; nothing in it but figures and `Markup` made here is trusted as HTML."""
     telling = _telling(board)
+    outputs, added = outputs_of(board), described(added_columns(board))
+    placed = costs.placed(outputs) if costs else {}
+    evidence = evidence or Evidence()
+    tones = _tones(board, rows, looks)
+    per_method = [_with_curves(s, bands, evidence.searches) for s in sections(rows, samples, telling)]
+    rungs = _rung_leaks(rows)
     dims = ("attribute", *telling)
     said = {int(i): _sentence(row) for i, row in zip(board.index, board.itertuples(index=False), strict=True)}
+    curves = _curves(bands, evidence.searches)
     rest = {k: v for k, v in provenance.items() if k not in ("command", "unavailable", "flags")}
     return {
         "title": str(provenance.get("dataset_title") or provenance.get("dataset") or "report"),
         "facts": _facts(provenance),
         "static_only": board[[f"leak_{rung}" for rung in ADAPTIVE]].isna().all(axis=None),
-        "tones": _tones(board, rows, looks),
+        "private": evidence.private,
+        "tones": tones,
         "dims": [(k, k.replace("_", " "), _values(board, k)) for k in dims],
+        "threats": _threats(board),
         "verdicts": _verdicts(board, said),
         "flags": _flag_notices(rows, {**FLAGS, **(provenance.get("flags") or {})}),
         "missing": _missing(rows, provenance.get("unavailable") or ()),
         "failed": _by_reason(rows[rows["status"] == FAILED]),
         "undefined": _undefined(rows[rows["status"] == UNDEFINED]),
         "planes": _planes(board, dims, said, looks),
-        "columns": _columns(board, dims),
-        "lines": _lines(board, dims),
-        "rocs": [(c.replace("-", " against "), _rocs(found)) for c, found in bands.items()],
-        "sections": sections(rows, samples, telling),
-        "metrics": METRICS,
-        "definitions": LEADERBOARD,
+        "columns": _columns(board, dims) + _cost_columns(placed),
+        "lines": _lines(board, dims, placed, rungs),
+        "curves": curves,
+        "axis_of": _axes(curves, per_method),
+        "has_searches": bool(evidence.searches),
+        "claims": claims_view(evidence.claims, tones),
+        "beside": beside_grid(evidence.beside),
+        "machines": machine_views(costs, outputs, looks) if costs else [],
+        "sections": [_with_costs(s, costs, outputs) for s in per_method] if costs else per_method,
+        "metrics": METRICS | added,
+        "definitions": LEADERBOARD
+        | {name: metric.what for name, metric in added.items()}
+        | (costs.definitions(board) if costs else {}),
         "command": str(provenance.get("command", "")),
         "environment": rest,
     }
@@ -258,6 +283,7 @@ def _sentence(row: Any) -> str:
 
 
 def _verdicts(board: pd.DataFrame, said: Mapping[int, str]) -> list[Verdict]:
+    """Those over most outputs first, of equal ones those of methods that were told the true labels."""
     found = []
     for name, group in groups(board):
         lines: list[Any] = list(group.itertuples())
@@ -270,8 +296,9 @@ def _verdicts(board: pd.DataFrame, said: Mapping[int, str]) -> list[Verdict]:
         front = tuple(_chip(line) for line in lines if line.pareto and line.role == "method")
         ends = tuple(_chip(line) for end in ENDS for line in lines if line.method == end)
         total = sum(line.role == "method" for line in lines)
-        found.append(Verdict(name, total, front, tuple(worse), ends))
-    return sorted(found, key=lambda v: -v.total)
+        told_wrong = str(group["label_source"].iloc[0]) != _TRUTH
+        found.append((told_wrong, Verdict(name, total, front, tuple(worse), ends)))
+    return [v for _, v in sorted(found, key=lambda item: (-item[1].total, item[0]))]
 
 
 def _chip(line: Any) -> Chip:
@@ -317,17 +344,16 @@ def _notice(what: str, says: str, where: Sequence[str], remedy: str = "") -> Not
 
 
 def _missing(rows: pd.DataFrame, unavailable: Sequence[Mapping[str, Any]]) -> list[Notice]:
+    """What could not run here; what lacks the same thing and has the same remedy is one notice."""
+    together: dict[tuple[str, str], dict[str, str]] = {}
+    for u in unavailable:
+        kind, remedy = str(u.get("kind", "")), str(u.get("remedy") or "")
+        together.setdefault((kind, remedy), {})[str(u.get("name", ""))] = str(u.get("reason", ""))
     notices = [
-        Notice(
-            f"{u.get('kind', '')} {u.get('name', '')}".strip(),
-            str(u.get("reason", "")),
-            (),
-            0,
-            str(u.get("remedy") or ""),
-        )
-        for u in unavailable
+        Notice(f"{kind} {', '.join(why)}".strip(), "; ".join(dict.fromkeys(why.values())), (), 0, remedy)
+        for (kind, remedy), why in together.items()
     ]
-    said = {n.what.rpartition(" ")[2] for n in notices}
+    said = {name for why in together.values() for name in why}
     return notices + [n for n in _by_reason(rows[rows["status"] == UNAVAILABLE]) if n.what not in said]
 
 
@@ -371,8 +397,84 @@ def _planes(
     return found
 
 
-def _rocs(bands: Sequence[Band]) -> list[Roc]:
-    return [roc_chart(m, [b for b in bands if b.matcher == m]) for m in sorted({b.matcher for b in bands})]
+_CHARTS: dict[str, Callable[[str, Sequence[Band]], Panel]] = {
+    "ROC": roc_chart,
+    "DET": det_chart,
+    "CMC": cmc_chart,
+}
+
+
+def _curves(
+    bands: Mapping[str, Sequence[Band]], searches: Mapping[str, Sequence[Band]]
+) -> list[tuple[str, list[tuple[str, list[Panel]]]]]:
+    """By condition, ROC, DET and CMC of all methods, a panel a matcher."""
+    given = {"ROC": bands, "DET": bands, "CMC": searches}
+    return [
+        (_against(c), [(kind, _panels(kind, found[c])) for kind, found in given.items() if c in found])
+        for c in dict.fromkeys([*bands, *searches])
+    ]
+
+
+def _axes(
+    curves: Sequence[tuple[str, Sequence[tuple[str, Sequence[Panel]]]]], per_method: Sequence[Section]
+) -> dict[tuple[Frame, str, str], int]:
+    """The axes that panels share, numbered: the page has each once."""
+    panels = [panel for _, kinds in curves for _, found in kinds for panel in found]
+    panels += [panel for s in per_method for _, found in (*s.dets, *s.cmcs) for panel in found]
+    return {axes: i for i, axes in enumerate(dict.fromkeys((p.frame, p.x_title, p.y_title) for p in panels))}
+
+
+def _panels(kind: str, bands: Sequence[Band]) -> list[Panel]:
+    return [_CHARTS[kind](matcher, found) for matcher, found in matchers(bands)]
+
+
+def _with_curves(
+    section: Section, bands: Mapping[str, Sequence[Band]], searches: Mapping[str, Sequence[Band]]
+) -> Section:
+    """The section with its method's DET and CMC, each beside that of the originals."""
+
+    def own(kind: str, found: Mapping[str, Sequence[Band]]) -> tuple[tuple[str, tuple[Panel, ...]], ...]:
+        mine = {c: [b for b in some if b.method in (section.method, ORIGINAL)] for c, some in found.items()}
+        return tuple(
+            (_against(c), tuple(_panels(kind, some)))
+            for c, some in mine.items()
+            if any(b.method == section.method for b in some)
+        )
+
+    if section.method == ORIGINAL:
+        return section
+    return section._replace(dets=own("DET", bands), cmcs=own("CMC", searches))
+
+
+def _against(condition: str) -> str:
+    return condition.replace("-", " against ")
+
+
+# -- rungs -------------------------------------------------------------------------------------------
+
+_LINE = ("dataset", "level", "method", "variant", "label_source", "seed", "attribute")
+
+
+def _threats(board: pd.DataFrame) -> list[tuple[str, str]]:
+    """Rungs that plane and leaderboard can show beside the worst of all, with what their attackers know."""
+    found = [(rung, says) for rung, says in RUNGS.items() if board[f"leak_{rung}"].notna().any()]
+    return found if len(found) > 1 else []
+
+
+def _rung_leaks(rows: pd.DataFrame) -> dict[tuple[str, ...], str]:
+    """Line of the leaderboard -> the pool's leak on each rung with its interval, `static .5 .4 .6;...`."""
+    mine = rows[(rows["metric"] == "leak") & (rows["component"] == POOL) & (rows["status"] == OK)]
+    mine = mine[mine["threat"].isin(RUNGS) & ~mine["seen"] & mine["value"].notna()]
+    found: dict[tuple[str, ...], list[str]] = {}
+    columns = [*_LINE, "threat", "value", "ci_low", "ci_high"]
+    for *key, threat, leak, low, high in mine[columns].itertuples(index=False):
+        ends = [f"{v:.4g}" for v in (leak, low, high) if math.isfinite(v)]
+        found.setdefault(_line_key(key), []).append(" ".join([str(threat), *ends]))
+    return {key: ";".join(parts) for key, parts in found.items()}
+
+
+def _line_key(values: Iterable[Any]) -> tuple[str, ...]:
+    return tuple("" if _absent(v) else str(v) for v in values)
 
 
 # -- leaderboard -------------------------------------------------------------------------------------
@@ -380,17 +482,60 @@ def _rocs(bands: Sequence[Band]) -> list[Roc]:
 
 def _columns(board: pd.DataFrame, dims: Sequence[str]) -> list[Column]:
     heads = [Column(k, k.replace("_", " "), LEADERBOARD[k], True) for k in dims]
-    shown = [(k, title) for k, title in _SHOWN.items() if board[k].notna().any()]
-    return heads + [Column(k, title, LEADERBOARD[k], k not in _ALWAYS) for k, title in shown]
+    says = LEADERBOARD | {k: metric.what for k, metric in described(added_columns(board)).items()}
+    return heads + [Column(k, title, says[k], k not in _ALWAYS) for k, title in _shown(board).items()]
 
 
-def _lines(board: pd.DataFrame, dims: Sequence[str]) -> list[Line]:
-    shown = [k for k in _SHOWN if board[k].notna().any()]
+def _shown(board: pd.DataFrame) -> dict[str, str]:
+    """Columns that have a figure, and their titles; those of plug-ins behind the rest."""
+    added = {
+        name: f"{metric.title} ({metric.unit})" if metric.unit else metric.title
+        for name, metric in described(added_columns(board)).items()
+    }
+    return {k: title for k, title in (_SHOWN | added).items() if board[k].notna().any()}
+
+
+def _cost_columns(placed: Mapping[str, Mapping[str, Component]]) -> list[Column]:
+    return [
+        Column(f"{key}@{machine}", f"{title}, {machine}", f"{FIGURES[key]}; on {machine}.", True)
+        for machine, costs in placed.items()
+        for key, title in _cost_figures(costs).items()
+    ]
+
+
+def _cost_figures(costs: Mapping[str, Component]) -> dict[str, str]:
+    """Those that a machine has: a processor tells no peak of memory."""
+    return {k: t for k, t in _COSTS.items() if any(value(c, k) is not None for c in costs.values())}
+
+
+def _cost_cells(name: str, placed: Mapping[str, Mapping[str, Component]]) -> list[Markup]:
+    cells = []
+    for costs in placed.values():
+        found = costs.get(name)
+        path = way(found.row) if found else ""
+        shown = _cost_figures(costs)
+        cells += [figure(value(found, key), path if key == "images_per_second" else "") for key in shown]
+    return cells
+
+
+def _with_costs(section: Section, costs: Costs, outputs: Sequence[tuple[str, str]]) -> Section:
+    grid = method_grid(costs, section.method, outputs)
+    return section._replace(grids=(*section.grids, grid)) if grid else section
+
+
+def _lines(
+    board: pd.DataFrame,
+    dims: Sequence[str],
+    placed: Mapping[str, Mapping[str, Component]],
+    rungs: Mapping[tuple[str, ...], str],
+) -> list[Line]:
+    shown = list(_shown(board))
     lines = []
     rows: list[Any] = list(board.itertuples())
     for row in rows:
         here = tuple("" if _absent(getattr(row, k)) else str(getattr(row, k)) for k in dims)
-        cells = [Markup("{}").format(value) for value in here] + [_figure_cell(row, k) for k in shown]
+        cells = [Markup("{}").format(told) for told in here] + [_figure_cell(row, k) for k in shown]
+        cells += _cost_cells(_name(row), placed)
         lines.append(
             Line(
                 number=int(row.Index),
@@ -403,6 +548,8 @@ def _lines(board: pd.DataFrame, dims: Sequence[str]) -> list[Line]:
                 status=str(row.status),
                 reason="" if _absent(row.reason) else str(row.reason),
                 flags="" if _absent(row.flags) else str(row.flags),
+                point=not (_absent(row.leak) or _absent(row.tmr)),
+                leaks=rungs.get(_line_key(getattr(row, k) for k in _LINE), ""),
                 cells=tuple(cells),
             )
         )

@@ -26,7 +26,8 @@ _NO_INTERVAL = "no interval: people drawn twice make a set less varied, which by
 def quality_rows(
     make: RowMaker, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any], people: Population
 ) -> list[Row]:
-    """arrays, facts: what `bench.stages.quality` stored. A row a metric, undefined where it has no value."""
+    """arrays, facts: what `bench.stages.quality` or `bench.stages.metric` stored. A row a metric, undefined
+    where it has no value."""
     found = []
     for metric, recipe in facts["recipes"].items():
         shared = _shared(metric, recipe, facts)
@@ -48,7 +49,8 @@ def _shared(metric: str, recipe: str, facts: Mapping[str, Any]) -> dict[str, Any
         "component_kind": "quality",
         "component": recipe,
         "n_failed": int(facts["failed"][metric]),
-        "higher_is": HIGHER_IS[metric],
+        "higher_is": (HIGHER_IS | facts.get("higher_is", {}))[metric],
+        "unit": facts.get("units", {}).get(metric) or None,
     }
 
 
@@ -64,7 +66,8 @@ def _mean_row(
     image that has no such figure, counts as failed."""
     none = np.isnan(measured)
     shared = shared | {"n": int((~none).sum()), "n_failed": shared["n_failed"] + int(none.sum())}
-    bare = f"{int(none.sum())} of {len(measured)} images have no texture, so they have no {metric}"
+    no = "no texture, so they have no" if metric in HIGHER_IS else "no"
+    bare = f"{int(none.sum())} of {len(measured)} images have {no} {metric}"
     if none.all():
         return make.undefined(metric, bare, **shared)
     if (equal := int(np.isinf(measured).sum())) > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from bench.components.matcher import Matcher
 from bench.faces import Faces
 from bench.stages.distinct import distinct_faces
 from bench.stages.faces import faces_of
+from bench.stages.inference import network_through, told_of
 from bench.stages.protect import protected_faces
 from bench.store import Artefact, digest
 
@@ -22,8 +24,8 @@ VERSION = 2
 
 
 def run(job: Job) -> Artefact:
-    """params: matcher, source, settings. inputs: faces; images (a protect cell, else the faces' own); fit
-    when trained.
+    """params: matcher, source, settings, inference where it is not exact. inputs: faces; images (a protect
+    cell, else the faces' own); fit when trained.
 
     vectors: float32 (N, D), unit length, NaN where the method or the matcher failed.
     """
@@ -33,9 +35,11 @@ def run(job: Job) -> Artefact:
     else:
         faces = faces_of(job, "faces")
         failed = ~faces.acquired
-    vectors = embedded(matcher, faces, failed, job.context)
+    through = network_through(job, matcher)
+    context = replace(job.context, through=through) if through else job.context
+    vectors = embedded(matcher, faces, failed, context)
     lost = int(np.isnan(vectors[:, 0]).sum())
-    return Artefact({"vectors": vectors}, {"images": len(faces), "lost": lost})
+    return Artefact({"vectors": vectors}, {"images": len(faces), "lost": lost, **told_of(through)})
 
 
 def embedded(matcher: Matcher, faces: Faces, failed: NDArray[np.bool_], ctx: Context) -> NDArray[np.float32]:

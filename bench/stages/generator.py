@@ -13,6 +13,7 @@ from bench.components.embedding_method import EmbeddingMethod
 from bench.components.method_base import AnyMethod, Variant
 from bench.faces import Attribute, Faces, first_photos, most_people
 from bench.stages.faces import attributes_of, faces_of
+from bench.stages.inference import hook_through
 from bench.stages.protect import ready_method
 from bench.stages.reading import Material, here, known, learn, new_attackers, read
 from bench.stages.scores import Table, packed
@@ -97,8 +98,10 @@ def _image_residuals(
     assert seen.faces is not None
     assert seen.failed is not None
     before, made, again = seen.faces.images, ~seen.failed, []
+    variant = _variant(job, method)
+    through = hook_through(job, method, variant)
     for asked in requests:
-        found = method.protect(replace(asked, images=before), _variant(job, method), **_how(job))
+        found = method.protect(replace(asked, images=before), variant, **_how(job), through=through)
         made = made & ~found.failed
         again.append(found.images)
     return residual_features(before[made], [images[made] for images in again]), made

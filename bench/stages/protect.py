@@ -16,6 +16,7 @@ from bench.components.method_base import AnyMethod
 from bench.faces import Faces
 from bench.stages.faces import faces_of
 from bench.stages.fit import as_float, new_method
+from bench.stages.inference import hook_through, told_of
 from bench.store import Artefact, digest
 
 VERSION = 2
@@ -25,17 +26,18 @@ _REPEATED = 4
 
 def run(job: Job) -> Artefact:
     """params: method, source, settings, attributes, part, variant, seed, weights (SHA-256 of shipped ones, or
-    empty). inputs: faces; fit unless the weights are shipped or nothing is learned; told, the labels the
-    method is told unless the true ones.
+    empty), inference where it is not exact. inputs: faces; fit unless the weights are shipped or nothing is
+    learned; told, the labels the method is told unless the true ones.
 
     facts: seconds; unchanged, how many images equal their original; repeatable, whether the first faces came
-    out the same a second time.
+    out the same a second time; inference, the paths that were taken where it is not exact.
     """
     method = ready_method(job)
     assert isinstance(method, Method)
     faces = told_faces(job, faces_of(job, "faces"))
     variant = method.variant(job.params["variant"])
-    how: dict[str, Any] = {"seed": job.params["seed"], "device": job.environment.device}
+    through = hook_through(job, method, variant)
+    how: dict[str, Any] = {"seed": job.params["seed"], "device": job.environment.device, "through": through}
     started = time.perf_counter()
     result = method.protect(faces, variant, **how)
     seconds = time.perf_counter() - started
@@ -48,6 +50,7 @@ def run(job: Job) -> Artefact:
             "unchanged": int((result.images == faces.images).all(axis=(1, 2, 3))[~result.failed].sum()),
             "repeatable": _alike(again.images, result.images[:_REPEATED]),
             "seconds": seconds,
+            **told_of(through),
         },
     )
 

@@ -15,8 +15,10 @@ from bench.errors import MetricError, Unavailable
 from bench.metrics.niqe import Model
 from bench.metrics.quality import SIGMA, WINDOW, psnr, ssim
 from bench.quality.measures import BY_IMAGE
+from bench.quality.perceptual import BACKBONES, Known, Lpips
 from bench.stages.set_distances import by_space, set_distances, set_recipes
 from bench.store import Artefact
+from bench.weights import WeightsFolder
 
 VERSION = 2
 
@@ -73,10 +75,10 @@ def _of_images(job: Job, found: _Found) -> None:
         looked_at = job.params["images"]
         if name in BY_IMAGE and BY_IMAGE[name].most:
             looked_at = min(looked_at, BY_IMAGE[name].most)
-        rows, found.failed[name] = _spread(job, looked_at)
+        rows, found.failed[name] = spread(job, looked_at)
         references, images = (job.artefact(role).arrays["images"][rows] for role in ("originals", "images"))
         try:
-            runner = _runner(job, name)
+            runner = _runner(job, name, rows)
         except MetricError as error:
             found.refused[name], found.recipes[name] = str(error), name
             continue
@@ -87,14 +89,14 @@ def _of_images(job: Job, found: _Found) -> None:
             found.arrays[f"rows:{name}"] = rows
 
 
-def _spread(job: Job, most: int) -> tuple[Rows, int]:
+def spread(job: Job, most: int) -> tuple[Rows, int]:
     """At most so many faces, evenly spread over the pool: those that were protected, and how many not."""
     failed = job.artefact("images").arrays["failed"] | job.artefact("originals").arrays["failed"]
     chosen = np.linspace(0, len(failed) - 1, min(most, len(failed))).round().astype(np.int64)
     return chosen[~failed[chosen]], int(failed[chosen].sum())
 
 
-def _runner(job: Job, name: str) -> _Runner:
+def _runner(job: Job, name: str, rows: Rows) -> _Runner:
     if name == "psnr":
         return _Runner(psnr, lambda height, width: f"psnr:rgb,size={height}x{width},crop=0")
     if name == "ssim":
@@ -102,7 +104,9 @@ def _runner(job: Job, name: str) -> _Runner:
         return _Runner(ssim, lambda h, w: f"ssim:luma=bt601,{window},size={h}x{w},crop=0")
     if name == "niqe_fitted":
         return job.once("niqe_fitted", "niqe_fit", lambda: _fitted(job))
-    return job.recent.get(("quality", name), lambda: (_network(job, name), 4_000_000))
+    if name in BACKBONES:
+        return _lpips(job, name, rows)
+    return job.recent.get(("quality", name), lambda: (_alone(job, name), 4_000_000))
 
 
 def _fitted(job: Job) -> _Runner:
@@ -118,25 +122,42 @@ def _fitted(job: Job) -> _Runner:
     return _Runner(lambda originals, protected: niqe(protected), niqe.recipe)
 
 
-def _network(job: Job, name: str) -> _Runner:
-    from bench.quality.naturalness import Niqe, PerceptualIndex
-    from bench.quality.perceptual import BACKBONES, Lpips
+def _lpips(job: Job, name: str, rows: Rows) -> _Runner:
+    """Keeps what it finds of the originals for the next cell, which compares with the same ones unless other
+    faces failed."""
+    lpips = job.recent.get(
+        ("quality", name), lambda: (Lpips(_weights(job), name, job.context.device), 8_000_000)
+    )
 
-    weights = job.context.weights
-    if weights is None:
-        raise Unavailable("no weights folder", "give --weights FOLDER or set BENCH_WEIGHTS")
-    if name in BACKBONES:
-        lpips = Lpips(weights, name, job.context.device)
-        return _Runner(lpips, lpips.recipe)
-    alone = Niqe(weights) if name == "niqe" else PerceptualIndex(weights)
+    def measure(originals: Images, protected: Images) -> NDArray[np.float32]:
+        def make() -> tuple[Known, int]:
+            known = lpips.known(originals)
+            return known, known.size
+
+        key = ("quality", name, job.cell.inputs["originals"], rows.tobytes().hex())
+        return lpips(originals, protected, job.recent.get(key, make))
+
+    return _Runner(measure, lpips.recipe)
+
+
+def _alone(job: Job, name: str) -> _Runner:
+    from bench.quality.naturalness import Niqe, PerceptualIndex
+
+    alone = Niqe(_weights(job)) if name == "niqe" else PerceptualIndex(_weights(job))
     return _Runner(lambda originals, protected: alone(protected), alone.recipe)
+
+
+def _weights(job: Job) -> WeightsFolder:
+    if job.context.weights is None:
+        raise Unavailable("no weights folder", "give --weights FOLDER or set BENCH_WEIGHTS")
+    return job.context.weights
 
 
 # -- distances of sets -----------------------------------------------------------------------------------
 
 
 def _of_sets(job: Job, found: _Found) -> None:
-    rows, failed = _spread(job, job.params["set_images"])
+    rows, failed = spread(job, job.params["set_images"])
     found.set_images = len(rows)
     found.failed |= dict.fromkeys(job.params["sets"], failed)
     for space, names in by_space(job.params["sets"]).items():

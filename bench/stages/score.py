@@ -28,7 +28,7 @@ _MANY = 0.05
 def run(job: Job) -> Artefact:
     """params: what the subject is, what was set on it, resamples, seed (of the training) and draw_seed.
     inputs: faces, images, and, as far as they succeeded, attack:<reader>, the rungs of the ladder by name,
-    match:<matcher>, quality, and the same of the originals as original:<role>.
+    match:<matcher>, quality, metric:<name>, and the same of the originals as original:<role>.
 
     facts: rows. arrays: `curve:<matcher>:<condition>` (2, points), FMR and TMR; `cmc:<matcher>:<condition>`
     (2, ranks), rank and rate; `samples:<row>` (B,), each pooled figure in every resample, see `sample_name`.
@@ -226,7 +226,6 @@ def _matching(job: Job, make: RowMaker) -> list[Row]:
 
 
 def _quality(job: Job, make: RowMaker, people: Population) -> list[Row]:
-    if "quality" not in job.cell.inputs:
-        return []
-    artefact = job.artefact("quality")
-    return quality_rows(make, artefact.arrays, artefact.facts, people)
+    roles = ("quality", *(role for role in job.cell.inputs if role.startswith("metric:")))
+    artefacts = [job.artefact(role) for role in roles if role in job.cell.inputs]
+    return [row for a in artefacts for row in quality_rows(make, a.arrays, a.facts, people)]

@@ -12,10 +12,11 @@ import numpy as np
 from bench import discover
 from bench.components.base import Component, Context
 from bench.components.embedding_method import EmbeddingMethod
-from bench.components.method import Method, Protected, Verdict
+from bench.components.method import Auxiliaries, Method, Protected, Verdict
 from bench.components.method_base import AnyMethod, Variant
 from bench.errors import Unavailable, unknown_name
 from bench.faces import Faces
+from bench.inference.work import networks_of
 from bench.throughput.samples import ATTRIBUTES, random_faces, random_templates
 from bench.throughput.workloads import (
     UNTRAINED,
@@ -24,12 +25,11 @@ from bench.throughput.workloads import (
     MethodWork,
     ModuleWork,
     Named,
-    TensorWork,
-    networks_of,
+    Workload,
 )
 from bench.weights import WeightsFolder
 
-Work = TensorWork | LibraryCall
+Work = Workload | LibraryCall
 
 ALL = "all"
 METRICS = ("verification", "lpips", "niqe", "ssim", "psnr")
@@ -92,19 +92,20 @@ def builders(wanted: Wanted, weights: WeightsFolder | None) -> Iterator[Builder]
         yield Builder(named, partial(_method, named, context))
     for kind, names in (("matcher", wanted.matchers), ("attacker", wanted.attackers)):
         makers = {"matcher": _matcher, "attacker": _attacker}
-        for name in _chosen(kind, names, list(discover.components(kind))):
+        for name in chosen(kind, names, list(discover.components(kind))):
             named = Named(kind, name, "", wanted.preset, wanted.side)
             yield Builder(named, partial(makers[kind], named, context))
             if name == "mobilefacenet_casia":
                 named = Named(kind, f"{name} (torch)", "", "", wanted.side, weights=UNTRAINED)
                 yield Builder(named, partial(_differentiable, named, context))
-    for name in _chosen("metric", wanted.metrics, METRICS):
+    for name in chosen("metric", wanted.metrics, METRICS):
         item = "pair" if name == "verification" else "image"
         named = Named("metric", name, side=0 if name == "verification" else wanted.side, item=item)
         yield Builder(named, partial(_METRICS[name], named, context))
 
 
-def _chosen(kind: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
+def chosen(kind: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Those of `known` that `names` names. Raises UsageError for unknown ones."""
     for name in names:
         if name != ALL and name not in known:
             raise unknown_name(kind, name, known)
@@ -113,8 +114,8 @@ def _chosen(kind: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
 
 def _named_methods(names: Sequence[str]) -> dict[str, str]:
     given = dict((name.partition(":")[::2]) for name in names)
-    chosen = _chosen("method", list(given), list(discover.components("method")))
-    return {name: given.get(name, "") for name in chosen}
+    found = chosen("method", list(given), list(discover.components("method")))
+    return {name: given.get(name, "") for name in found}
 
 
 # -- methods -----------------------------------------------------------------------------------------
@@ -167,17 +168,23 @@ def fit_on_noise(method: AnyMethod, side: int, context: Context) -> None:
         method.fit(random_templates(_LEARNED_FROM, 1), random_templates(32, 2), context)
         return
     assert isinstance(method, Method)
-    opponents = None
-    if method.needs_auxiliaries:
-        from bench.auxiliaries import untrained
-
-        judges: Any = _Indifferent()
-        opponents = untrained(ATTRIBUTES, judges, type(method).extra_auxiliaries)
-        extra = [opponents.extra(name) for name in type(method).extra_auxiliaries]
-        for network in (opponents.matcher, *opponents.classifiers, *extra):
-            network.to(context.device)  # type: ignore[union-attr,attr-defined]
     count = 16 if method.needs_auxiliaries else _LEARNED_FROM
-    method.fit(random_faces(count, side, 1), random_faces(8, side, 2), opponents, context)
+    pools = random_faces(count, side, 1), random_faces(8, side, 2)
+    method.fit(*pools, untrained_opponents(method, context), context)
+
+
+def untrained_opponents(method: Method, context: Context) -> Auxiliaries | None:
+    """Auxiliaries with random weights, for a method that learns against any."""
+    if not method.needs_auxiliaries:
+        return None
+    from bench.auxiliaries import untrained
+
+    judges: Any = _Indifferent()
+    opponents = untrained(ATTRIBUTES, judges, type(method).extra_auxiliaries)
+    extra = [opponents.extra(name) for name in type(method).extra_auxiliaries]
+    for network in (opponents.matcher, *opponents.classifiers, *extra):
+        network.to(context.device)  # type: ignore[union-attr,attr-defined]
+    return opponents
 
 
 # -- matchers and attackers --------------------------------------------------------------------------

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import InputError, Unavailable, UsageError, unknown_name
-from bench.throughput.anchors import Anchors, measure_anchors
-from bench.throughput.build import Builder, Wanted, Work, builders
-from bench.throughput.clock import Clock, DeviceClock, Timing, measure
-from bench.throughput.environment import environment
-from bench.throughput.paths import (
+from bench.inference.clock import Clock, DeviceClock, Timing, measure
+from bench.inference.environment import environment
+from bench.inference.paths import (
     ALIGNED,
     BF16,
     COMPILED,
@@ -26,19 +23,24 @@ from bench.throughput.paths import (
     PEER,
     PRECISIONS,
     NothingNew,
+    convolutions,
     possible,
     prepare,
     prepare_peer,
 )
+from bench.inference.work import COSINE, GREY_LEVELS, RELATIVE, deviation_of
+from bench.throughput.anchors import Anchors, measure_anchors
+from bench.throughput.build import Builder, Wanted, Work, builders
 from bench.throughput.table import FAILED, LEFT_OUT, UNAVAILABLE, Row, Table, line
-from bench.throughput.workloads import COSINE, GREY_LEVELS, RELATIVE, LibraryCall, TensorWork, parameters_of
+from bench.throughput.training import training_rows
+from bench.throughput.workloads import LibraryCall, Workload, parameters_of
 from bench.weights import WeightsFolder
 
 if TYPE_CHECKING:
     import torch
 
+    from bench.inference.paths import Prepared
     from bench.throughput.counts import Counts
-    from bench.throughput.paths import Prepared
 
 TOLERANCE = {GREY_LEVELS: 0.5, COSINE: 1e-3, RELATIVE: 0.05}
 """Largest deviation in fp32, TF32 convolutions included, of what may be called the same work; bf16, whose
@@ -47,12 +49,15 @@ rounding is 8 times TF32's, may deviate 20 times as much."""
 _COMPILING = 60.0
 """Seconds that must be left for compilation to be started."""
 
+_SPENT = "the time that --budget allows was spent"
+
 
 @dataclass(frozen=True)
 class Options:
     """What a run measures.
 
     compiled: components that go through torch.compile, which takes long; they come first, in this order.
+    training: methods whose training is measured, too, in steps a second.
     seconds: spent on timing a row. budget: seconds after which no row is begun; 0: no limit.
     """
 
@@ -62,6 +67,7 @@ class Options:
     paths: Sequence[str] = (EAGER, "channels_last", FLAT, ALIGNED)
     compiled: Sequence[str] = ()
     compile_mode: str = "default"
+    training: Sequence[str] = ()
     seconds: float = 0.5
     budget: float = 0.0
     weights: Path | None = None
@@ -110,7 +116,7 @@ def throughput(options: Options, say: Callable[[str], None], clock: Clock | None
     clock = clock or DeviceClock(device)
     started = clock.now()
     # What public code of this kind switches on; it serves the peer as well.
-    with _convolutions(benchmark=True, tf32=True):
+    with convolutions(benchmark=True, tf32=True):
         anchors = measure_anchors(device, clock, seconds=options.seconds)
         say(_ceilings(anchors))
         table = Table(options.out, {**environment(device), **_columns(anchors)})
@@ -123,11 +129,27 @@ def throughput(options: Options, say: Callable[[str], None], clock: Clock | None
                 if row is not None:
                     table.add([row])
                     say(line(row))
+            for rows in _trainings(options, clock, started):
+                table.add(rows)
+                for row in rows:
+                    say(line(row))
         finally:  # a run that is stopped has its figure too
             gc.unfreeze()
             if table.rows:
                 roofline(table.path, anchors, options.out)
     return options.out
+
+
+def _trainings(options: Options, clock: Clock, started: float) -> Iterator[list[Row]]:
+    """Rows of the trainings, method by method, as long as the budget lasts."""
+    wanted = options.wanted
+    for base, rows in training_rows(
+        options.training, wanted.preset, wanted.side, wanted.device, options.precisions, options.seconds
+    ):
+        if options.budget and clock.now() - started > options.budget:
+            yield [replace(base, status=LEFT_OUT, reason=_SPENT)]
+        else:
+            yield rows(clock)
 
 
 def plan(options: Options) -> list[Task]:
@@ -153,23 +175,6 @@ def plan(options: Options) -> list[Task]:
     return sorted(found, key=lambda task: (task.rank, order.get(task.builder.named.name, len(order))))
 
 
-@contextmanager
-def _convolutions(*, benchmark: bool, tf32: bool) -> Iterator[None]:
-    """cuDNN's choice of kernels by trial, and TF32 in float32 convolutions, inside.
-
-    Not by `cudnn.flags`, which switches cuDNN off unless it is told not to.
-    """
-    import torch
-
-    cudnn = torch.backends.cudnn
-    before = cudnn.benchmark, cudnn.allow_tf32
-    cudnn.benchmark, cudnn.allow_tf32 = benchmark, tf32
-    try:
-        yield
-    finally:
-        cudnn.benchmark, cudnn.allow_tf32 = before
-
-
 class _Bench:
     """Makes rows. Components are built once, when they are first needed."""
 
@@ -177,7 +182,7 @@ class _Bench:
         self._options, self._clock, self._anchors = options, clock, anchors
         self._works: dict[int, Work | Exception] = {}
         self._peers: dict[int, float] = {}
-        self._counts: dict[int, Counts] = {}
+        self._counts: dict[tuple[int, int], Counts] = {}
         self._references: dict[tuple[int, int], tuple[tuple[torch.Tensor, ...], torch.Tensor]] = {}
         self._inputs: dict[tuple[int, int], tuple[torch.Tensor, ...]] = {}
         self._done: set[tuple[int, str, int]] = set()
@@ -228,16 +233,17 @@ class _Bench:
         timing = measure(call, self._clock, seconds=self._options.seconds)
         return _timed(base, timing, base.batch)
 
-    def _tensors(self, work: TensorWork, task: Task, base: Row) -> Row:
+    def _tensors(self, work: Workload, task: Task, base: Row) -> Row:
         from bench.throughput.counts import count
 
         key = id(task.builder)
         if (key, task.batch) not in self._inputs:
             self._inputs = {(key, task.batch): work.inputs(task.batch, 1)}
         tensors = self._inputs[key, task.batch]
-        if key not in self._counts:
+        if (key, task.batch) not in self._counts:
+            # Weights are read once a call, so that the bytes of an image depend on the batch.
             found = count(lambda: work.run(*tensors))
-            self._counts[key] = type(found)(*(value / task.batch for value in found))
+            self._counts[key, task.batch] = type(found)(*(value / task.batch for value in found))
         self._reset_peak()
         started = self._clock.now()
         if task.path == PEER:
@@ -264,20 +270,20 @@ class _Bench:
                 )
         if key in self._peers:
             row = replace(row, speedup=self._peers[key] / (timing.seconds / task.batch))
-        return self._against_ceilings(row, self._counts[key])
+        return self._against_ceilings(row, self._counts[key, task.batch])
 
-    def _deviation(self, work: TensorWork, task: Task, prepared: Prepared) -> float:
+    def _deviation(self, work: Workload, task: Task, prepared: Prepared) -> float:
         """From the component's own code in strict fp32, on inputs that nothing was traced with."""
         import torch
 
         key = (id(task.builder), task.batch)
         if key not in self._references:
             others = work.inputs(task.batch, 2)
-            with torch.no_grad(), _convolutions(benchmark=True, tf32=False):
+            with torch.no_grad(), convolutions(benchmark=True, tf32=False):
                 self._references = {key: (others, work.run(*others).float())}
         others, wanted = self._references[key]
         found = prepared.function(*_laid_out_like(prepared.tensors, others))
-        return _difference(found.float(), wanted, work.deviation)
+        return deviation_of(found.float(), wanted, work.deviation)
 
     def _against_ceilings(self, row: Row, counts: Counts) -> Row:
         if not counts.flop or row.per_second is None:
@@ -326,17 +332,6 @@ def _laid_out_like(tensors: Sequence[torch.Tensor], others: Sequence[torch.Tenso
         yield torch.empty_like(tensor).copy_(other)
 
 
-def _difference(found: torch.Tensor, wanted: torch.Tensor, unit: str) -> float:
-    from torch.nn.functional import cosine_similarity
-
-    if unit == COSINE:
-        return max(0.0, float(1 - cosine_similarity(found, wanted).mean()))
-    difference = float((found - wanted).abs().mean())
-    if unit == GREY_LEVELS:
-        return 255 * difference
-    return difference / max(float(wanted.abs().mean()), 1e-12)
-
-
 def _base(task: Task, work: Work) -> Row:
     named = work.named
     return Row(
@@ -374,7 +369,7 @@ def _unbuilt(task: Task, device: str, error: Exception) -> Row:
 
 def _left_out(task: Task, device: str) -> Row:
     named = task.builder.named
-    reason = "the time that --budget allows was spent"
+    reason = _SPENT
     return Row(
         named.kind,
         named.name,
@@ -407,7 +402,7 @@ def _needed(task: Task, device: str) -> float:
 
 
 def _status(error: Exception) -> str:
-    from bench.throughput.flat import NotFlat
+    from bench.inference.flat import NotFlat
 
     return UNAVAILABLE if isinstance(error, Unavailable | NotFlat) else FAILED
 

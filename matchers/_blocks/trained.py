@@ -63,9 +63,11 @@ class TrainedMatcher(Matcher):
     def _embed(self, faces: Faces, ctx: Context) -> NDArray[np.float32]:
         import torch
 
-        network = self._fitted().to(ctx.device)
+        from bench.inference.algebra import evaluated
+
+        network = ctx.through(evaluated(self._fitted(), ctx.device))
         pixels = resize(to_tensor(faces.images, ctx.device), self.settings["size"])
-        with torch.inference_mode():
+        with torch.no_grad():
             vectors: NDArray[np.float32] = network(pixels).float().cpu().numpy()
         return vectors
 

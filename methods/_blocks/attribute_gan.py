@@ -210,7 +210,9 @@ class AttributeGan(Method):
     def _protect(self, images: Tensor, request: Request) -> Tensor:
         import torch
 
-        network = self._network.to(images.device).eval()
+        from bench.inference.algebra import evaluated
+
+        network = evaluated(self._network, images.device)
         code, goals = self.code, request.variant.parameters["goals"]
         unknown = torch.full((len(images),), -1, device=images.device)
         source = {name: request.labels.get(name, unknown) for name in code.classes}

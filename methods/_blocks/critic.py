@@ -23,4 +23,4 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
 
 def wasserstein_loss(real: Tensor, fake: Tensor) -> Tensor:
     """What the critic minimises: mean score of fakes minus mean score of reals."""
-    return fake.mean() - real.mean()
+    return fake.float().mean() - real.float().mean()

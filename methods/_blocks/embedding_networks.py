@@ -13,10 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss, normalize, relu
-from torch.optim import Adam, Optimizer
 
 from bench.api import Context, InputError, Templates
-from bench.training import rows_of_step, seeded
+from bench.training import adam, descend, own_rows, seeded
 from methods._blocks.training import AnyTask, Plan, run_plan
 
 # -- training on rows of a table -----------------------------------------------------------------------
@@ -36,18 +35,11 @@ def train_on_rows(
     """Run `plan` on `count` rows, see `run_plan`; returns the curves."""
 
     def batch(step: int) -> Rows:
-        rows = torch.from_numpy(rows_of_step(count, plan.batch, plan.seed, step)).to(ctx.device)
+        rows = torch.from_numpy(own_rows(count, plan.batch, plan.seed, step)).to(ctx.device)
         entropy = np.random.SeedSequence([plan.seed, 3, step]).generate_state(1)
         return Rows(rows, torch.Generator(ctx.device).manual_seed(int(entropy[0])))
 
     return run_plan(task, batch, plan, ctx, count=count, name=name)[1]
-
-
-def descend(optimiser: Optimizer, loss: Tensor) -> None:
-    """One step of `optimiser` down the gradient of `loss`."""
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
 
 
 def steps_of(epochs: int, count: int, batch: int) -> int:
@@ -116,7 +108,7 @@ class SplitTask(AnyTask[Rows]):
         self.network, self._vectors, self._labels, self._weights = network, vectors, labels, weights
         self.product = network
         self.modules = {"autoencoder": network}
-        self.optimisers = {"autoencoder": Adam(network.parameters(), lr=rate, betas=(0.5, 0.999))}
+        self.optimisers = {"autoencoder": adam(network.parameters(), rate, (0.5, 0.999))}
 
     def step(self, number: int, batch: Rows) -> Mapping[str, Tensor]:
         vectors, labels = self._vectors[batch.rows], self._labels[batch.rows]
@@ -156,7 +148,7 @@ class DetectorTask(AnyTask[Rows]):
         self.network = _layers([vectors.shape[1], hidden, int(labels.max()) + 1])
         self.product = self.network.to(vectors.device)
         self.modules = {"detector": self.product}
-        self.optimisers = {"detector": Adam(self.network.parameters(), lr=rate)}
+        self.optimisers = {"detector": adam(self.network.parameters(), rate)}
 
     def step(self, number: int, batch: Rows) -> Mapping[str, Tensor]:
         loss = cross_entropy(self.network(self._vectors[batch.rows]), self._labels[batch.rows])
@@ -207,7 +199,7 @@ class SensitiveTask(AnyTask[Rows]):
         self._detector: nn.Module = nn.Identity()
         self.product = network
         self.modules = {"projection": network}
-        self.optimisers = {"projection": Adam(network.parameters(), lr=settings["rate"])}
+        self.optimisers = {"projection": adam(network.parameters(), settings["rate"])}
 
     def step(self, number: int, batch: Rows) -> Mapping[str, Tensor]:
         s = self._settings
@@ -241,7 +233,7 @@ class SensitiveTask(AnyTask[Rows]):
         silent = Context(device=str(vectors.device))
         curves = train_on_rows(task, len(vectors), plan, silent, name="detector")
         self._detector = task.network.requires_grad_(False)
-        return torch.tensor(curves["detector"][-1])
+        return vectors.new_tensor(curves["detector"][-1])
 
 
 class Pairs:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from bench.api import Auxiliaries
+from bench.training import adam, descend
 from methods._blocks.critic import gradient_penalty, wasserstein_loss
 from methods._blocks.labels import LabelCode, target_labels
 from methods._blocks.networks import Critic
@@ -46,8 +47,8 @@ class GanTask(Task):
         self.modules = {"generator": generator, "critic": self.critic}
         betas = (s["beta1"], s["beta2"])
         self.optimisers = {
-            "generator": torch.optim.Adam(generator.parameters(), lr=s["rate"], betas=betas),
-            "critic": torch.optim.Adam(self.critic.parameters(), lr=s["critic_rate"], betas=betas),
+            "generator": adam(generator.parameters(), s["rate"], betas),
+            "critic": adam(self.critic.parameters(), s["critic_rate"], betas),
         }
         self.opponents = Opponents(
             auxiliaries, confidence=s["confidence"], viewed=s["viewed"], turns=s["turns"]
@@ -59,7 +60,8 @@ class GanTask(Task):
         target = self._targets(source, batch)
         generates = (number + 1) % self.settings["critic_steps"] == 0
         with torch.set_grad_enabled(generates):
-            fake = self.generator(images, self.code.guide(source, target))
+            # Images are float32 in any precision: classifiers resize them, losses compare them.
+            fake = self.generator(images, self.code.guide(source, target)).float()
         losses = self._critic_step(images, fake.detach(), source, batch)
         if generates:
             losses |= self._generator_step(images, fake, source, target, number, batch)
@@ -91,7 +93,7 @@ class GanTask(Task):
         self, images: Tensor, fake: Tensor, source: Mapping[str, Tensor], target: Mapping[str, Tensor]
     ) -> Tensor:
         """What should be the images again: here the cycle, back from the target to the source."""
-        back: Tensor = self.generator(fake, self.code.guide(target, source))
+        back: Tensor = self.generator(fake, self.code.guide(target, source)).float()
         return back
 
     def _beside_critic(self, images: Tensor, fake: Tensor) -> dict[str, Tensor]:
@@ -108,7 +110,7 @@ class GanTask(Task):
             "critic_labels": self.code.loss(logits, source),
         }
         losses |= self._beside_critic(images, fake)
-        self._descend("critic", self._weighted(losses, "critic"))
+        descend(self.optimisers["critic"], self._weighted(losses, "critic"))
         return losses
 
     def _generator_step(
@@ -121,13 +123,13 @@ class GanTask(Task):
         batch: Batch,
     ) -> dict[str, Tensor]:
         scores, logits = self.critic(fake)
-        losses = {"adversarial": -scores.mean(), "labels": self.code.loss(logits, target)}
+        losses = {"adversarial": -scores.float().mean(), "labels": self.code.loss(logits, target)}
         if self.settings["lambda_rec"]:
             losses["rec"] = l1_loss(self._reconstruction(images, fake, source, target), images)
         if self.settings["lambda_pixel"]:
             losses["pixel"] = l1_loss(fake, images)
         losses |= self._opposed(fake / 2 + 0.5, target, number, batch)
-        self._descend("generator", self._weighted(losses, "adversarial"))
+        descend(self.optimisers["generator"], self._weighted(losses, "adversarial"))
         return losses
 
     def _opposed(
@@ -158,11 +160,6 @@ class GanTask(Task):
                 total = total + self.settings[f"lambda_{name}"] * value
         return total
 
-    def _descend(self, name: str, loss: Tensor) -> None:
-        self.optimisers[name].zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimisers[name].step()
-
 
 class StganTask(GanTask):
     """STGAN's variations: its critic, and reconstruction of a face that is asked to change in nothing.
@@ -187,5 +184,5 @@ class StganTask(GanTask):
     def _reconstruction(
         self, images: Tensor, fake: Tensor, source: Mapping[str, Tensor], target: Mapping[str, Tensor]
     ) -> Tensor:
-        same: Tensor = self.generator(images, self.code.guide(source, source))
+        same: Tensor = self.generator(images, self.code.guide(source, source)).float()
         return same

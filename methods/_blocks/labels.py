@@ -72,12 +72,13 @@ class LabelCode:
         for name, channels in self.channels.items():
             label, scores = labels[name], logits[:, channels]
             known = label >= 0
-            if not bool(known.any()):
-                continue
             if self.classes[name] == 2:
-                total = total + binary_cross_entropy_with_logits(scores[known, 0], label[known].float())
+                wanted = label.clamp(min=0).float()
+                values = binary_cross_entropy_with_logits(scores[:, 0], wanted, reduction="none") * known
             else:
-                total = total + cross_entropy(scores[known], label[known])
+                values = cross_entropy(scores, label, ignore_index=-1, reduction="none")
+            # Not picked out by `known`, whose number the device would have to tell first.
+            total = total + values.sum() / known.sum().clamp(min=1)
         return total / len(self.classes) if self.reduction == "mean" else total
 
 

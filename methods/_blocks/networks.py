@@ -29,13 +29,31 @@ class NearestConv(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return upsampled_conv(images, self.conv)
 
+    def folded(self) -> nn.Module:
+        """The transposed convolution, its kernel spread once."""
+        return spread_layer(self.conv)
+
 
 def upsampled_conv(images: Tensor, conv: nn.Conv2d) -> Tensor:
     """`conv` (3x3, stride 1, padding 1) of the nearest x2 upsampling of `images`, as one operation."""
-    flipped = conv.weight.flip(-1, -2).transpose(0, 1)
+    return conv_transpose2d(images, _spread(conv.weight), conv.bias, stride=2, padding=1)
+
+
+def spread_layer(conv: nn.Conv2d) -> nn.ConvTranspose2d:
+    """`upsampled_conv` by `conv` as a layer of its own, for evaluation."""
+    inputs, outputs = conv.in_channels, conv.out_channels
+    layer = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=conv.bias is not None)
+    layer.weight = nn.Parameter(_spread(conv.weight.detach()))
+    layer.bias = conv.bias
+    return layer
+
+
+def _spread(kernel: Tensor) -> Tensor:
+    """The kernel (outputs, inputs, 3, 3) over each 2x2 block: (inputs, outputs, 4, 4), for a transposed
+    convolution."""
+    flipped = kernel.flip(-1, -2).transpose(0, 1)
     ones = torch.ones(1, 1, 2, 2, dtype=flipped.dtype, device=flipped.device)
-    spread = conv_transpose2d(flipped.reshape(-1, 1, 3, 3), ones).view(*flipped.shape[:2], 4, 4)
-    return conv_transpose2d(images, spread, conv.bias, stride=2, padding=1)
+    return conv_transpose2d(flipped.reshape(-1, 1, 3, 3), ones).view(*flipped.shape[:2], 4, 4)
 
 
 class ResidualBlock(nn.Module):

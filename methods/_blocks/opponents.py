@@ -75,13 +75,16 @@ class Opponents:
     def _towards(self, logits: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
         total = torch.zeros((), device=next(iter(logits.values())).device)
         for name, target in targets.items():
-            known = target >= 0
-            if name not in logits or not bool(known.any()):
+            if name not in logits:
                 continue
             classes = logits[name].shape[1]
             # cross_entropy gives the target 1 - s + s / classes.
             smoothing = (1 - self._confidence) * classes / (classes - 1)
-            total = total + cross_entropy(logits[name][known], target[known], label_smoothing=smoothing)
+            value = cross_entropy(
+                logits[name], target, label_smoothing=smoothing, ignore_index=-1, reduction="sum"
+            )
+            # Divided here, so that nobody waits to learn whether there is any label at all.
+            total = total + value / (target >= 0).sum().clamp(min=1)
         return total
 
 

@@ -7,7 +7,7 @@ batch without touching the others, so that a result does not depend on who else 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -56,11 +56,15 @@ class WhiteBoxMethod(Method):
 
     def _networks(self, device: torch.device) -> tuple[Classifier, AuxiliaryMatcher]:
         """The given classifier and the matcher on `device`, frozen and differentiable."""
+        from bench.inference.algebra import evaluated
+
         place = str(device)
         if place not in self._revived:
             self._revived[place] = revive(self._kept, tuple(self.attributes.values()), place)
-        found = self._revived[place]
-        return found.classifiers[self.settings["classifier"]], found.matcher
+        found: Any = self._revived[place]
+        given = found.classifiers[self.settings["classifier"]]
+        classify, matcher = evaluated(given, place), evaluated(found.matcher, place)
+        return cast("Classifier", classify), cast("AuxiliaryMatcher", matcher)
 
 
 def descend(start: Tensor, look: Look, iterations: int, rate: float, *, falling: bool = False) -> Tensor:
@@ -69,22 +73,24 @@ def descend(start: Tensor, look: Look, iterations: int, rate: float, *, falling:
     `look` is asked at most `iterations` times, for the samples that still go on. falling: let the rate fall
     linearly to zero. torch's own Adam cannot drop rows, and most samples are done early.
     """
-    values = start.clone()
-    first, second = torch.zeros_like(start), torch.zeros_like(start)
-    rows = torch.arange(len(start), device=start.device)
+    values, rows = start.clone(), torch.arange(len(start), device=start.device)
+    # Of the samples that still go on: gathering them anew in every step would take as long as the rest.
+    moving, first, second = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
     for step in range(iterations):
-        slopes, going = look(values[rows], rows, step)
-        rows, slopes = rows[going], slopes[going]
-        if not len(rows):
-            break
-        first[rows] = torch.lerp(slopes, first[rows], _BETAS[0])
-        second[rows] = torch.lerp(slopes.square(), second[rows], _BETAS[1])
+        slopes, going = look(moving, rows, step)
+        if not bool(going.all()):
+            values[rows] = moving
+            moving, first, second, slopes, rows = (t[going] for t in (moving, first, second, slopes, rows))
+            if not len(rows):
+                break
+        torch.lerp(slopes, first, _BETAS[0], out=first)
+        torch.lerp(slopes.square(), second, _BETAS[1], out=second)
         mean, spread = (
-            moment[rows] / (1 - beta ** (step + 1))
-            for moment, beta in zip((first, second), _BETAS, strict=True)
+            moment / (1 - beta ** (step + 1)) for moment, beta in zip((first, second), _BETAS, strict=True)
         )
         now = rate * (1 - step / iterations) if falling else rate
-        values[rows] -= now * mean / (spread.sqrt() + _EPSILON)
+        moving -= now * mean / (spread.sqrt() + _EPSILON)
+    values[rows] = moving
     return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from bench.errors import InputError
-from methods._blocks.networks import upsampled_conv
+from methods._blocks.networks import spread_layer, upsampled_conv
 
 PAPER_WIDTHS = (8, 12, 256, 128)
 
@@ -50,6 +51,20 @@ class SanAutoencoder(nn.Module):
             nn.init.normal_(self._joint.weight, std=1e-3)
             nn.init.zeros_(self._joint.bias)  # type: ignore[arg-type]
 
+    def forward(self, grey: Tensor, same: Tensor, joined: Tensor) -> Tensor:
+        """The output for the prototype `joined`: see `features` and `combine`."""
+        return self.combine(self.features(grey, same), joined, grey)
+
+    def folded(self) -> nn.Module:
+        """The same for evaluation: the kernel behind the first upsampling is spread once."""
+        network = copy.copy(self)
+        network._modules = dict(self._modules)
+        layers = list(self.autoencoder)
+        wide = layers[9]
+        assert isinstance(wide, nn.Conv2d)
+        network.autoencoder = nn.Sequential(*layers[:9], spread_layer(wide), *layers[10:])
+        return network
+
     @property
     def _joint(self) -> nn.Conv2d:
         layer = self.protocombiner[0]
@@ -66,8 +81,9 @@ class SanAutoencoder(nn.Module):
             raise InputError(f"SAN works on sides divisible by 4, not {tuple(grey.shape[-2:])}; set `size`")
         maps = self.autoencoder[:8](torch.cat([grey, same], 1))
         wide = self.autoencoder[9]
-        assert isinstance(wide, nn.Conv2d)
-        return self.autoencoder[10](upsampled_conv(maps, wide))
+        assert isinstance(wide, nn.Conv2d | nn.ConvTranspose2d)
+        drawn = upsampled_conv(maps, wide) if isinstance(wide, nn.Conv2d) else wide(maps)
+        return self.autoencoder[10](drawn)
 
     def combine(self, maps: Tensor, prototype: Tensor, grey: Tensor) -> Tensor:
         """The output (N, 1, H, W) in (0, 1) of `features` joined with `prototype` (N, 3, H, W) in [0, 1]."""

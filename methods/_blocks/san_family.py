@@ -118,8 +118,9 @@ class Stage:
         """Grey faces (N, 1, H, W) in [0, 1] joined with the prototypes `joined`; `same`: of their own
         gender, both (N, 3, H, W) in [0, 1]. Returns (N, 1, H, W) in [0, 1].
         """
-        network = self.network.to(grey.device).eval()
-        drawn = network.combine(network.features(grey, same), joined, grey)
+        from bench.inference.algebra import evaluated
+
+        drawn = evaluated(self.network, grey.device)(grey, same, joined)
         return (grey + self.strength * (drawn - grey)).clamp(0, 1)
 
 

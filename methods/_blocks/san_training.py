@@ -11,6 +11,8 @@ from torch.nn.functional import binary_cross_entropy, l1_loss
 
 from bench.api import Auxiliaries, Context, Faces, Variant, load_module
 from bench.errors import unknown_name
+from bench.inference.algebra import form
+from bench.training import adam, descend
 from methods._blocks.images import luma
 from methods._blocks.opponents import Opponents, kept_loss, matching_loss
 from methods._blocks.san_autoencoder import SanAutoencoder
@@ -52,7 +54,7 @@ class SanTask(Task):
                 raise unknown_name(name, value, _CHOICES[name])
         self.network = self.product = network
         self.modules = {"network": network}
-        self.optimisers = {"adam": torch.optim.Adam(network.parameters(), lr=settings["rate"])}
+        self.optimisers = {"adam": adam(network.parameters(), settings["rate"])}
         self.prototypes = prototypes
         self.opponents = opponents
         self.settings = settings
@@ -60,15 +62,14 @@ class SanTask(Task):
         self.pixel_reference = pixel_reference
 
     def step(self, number: int, batch: Batch) -> Mapping[str, Tensor]:
-        known = batch.labels["gender"] >= 0
-        if not bool(known.any()):
+        (known,) = torch.where(batch.labels["gender"] >= 0)
+        if not len(known):
+            descend(self.optimisers["adam"], None)
             return {}
         images, gender = batch.images[known], batch.labels["gender"][known]
         losses = self.losses(images, gender, number, batch.generator)
         total = sum((self.settings[f"lambda_{k}"] * v for k, v in losses.items()), images.new_zeros(()))
-        self.optimisers["adam"].zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        self.optimisers["adam"].step()
+        descend(self.optimisers["adam"], total)
         return losses
 
     def losses(
@@ -82,8 +83,8 @@ class SanTask(Task):
         same_face, opposite_face = self.prototypes[gender], self.prototypes[1 - gender]
         given = self._after_others(original, same_face, opposite_face)
         maps = self.network.features(given, same_face)
-        same = self.network.combine(maps, same_face, given)
-        opposite = self.network.combine(maps, opposite_face, given)
+        same = self.network.combine(maps, same_face, given).float()
+        opposite = self.network.combine(maps, opposite_face, given).float()
         shown = torch.cat([same, opposite]).expand(-1, 3, -1, -1)
         wanted = {"gender": torch.cat([gender, 1 - gender])}
         looks = self.opponents.look(shown, number, generator)
@@ -101,8 +102,9 @@ class SanTask(Task):
 
     @torch.no_grad()
     def _after_others(self, grey: Tensor, same: Tensor, opposite: Tensor) -> Tensor:
-        for stage in self.before:
-            grey = stage(grey, same, opposite)
+        with form("trained"):  # what a later stage learns from stays the same to the last bit
+            for stage in self.before:
+                grey = stage(grey, same, opposite)
         return grey
 
     def _matching(self, number: int) -> bool:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from bench.api import Auxiliaries, BenchError, Context, Faces, Protected, Variant, Verdict
+from bench.training import agreed
 
 _MATCHING_WEIGHT = 4.0
 
@@ -66,7 +67,8 @@ def choose(
         for variant in variants:
             by_strength = {s: judged(best, s, variant) for s in strengths}
             chosen[variant.name] = max(by_strength, key=by_strength.__getitem__)
-    return Choice(best, chosen, figures)
+    # Rounding may differ between processes that train together, and what follows must not.
+    return agreed(Choice(best, chosen, figures))
 
 
 def score(verdict: Verdict, keep_matching: float) -> float:

@@ -74,7 +74,7 @@ def cpu_seconds(work, *arguments):
     return time.process_time() - start, result
 
 
-def test_all_pairs_beside_sklearn_and_the_product_alone(benchmark, embedded, capsys):
+def test_all_pairs_beside_sklearn_and_the_product_alone(benchmark, embedded, compare):
     engine(*embedded)  # compiles or loads the kernels
     searches(*embedded)
     works = {
@@ -97,22 +97,25 @@ def test_all_pairs_beside_sklearn_and_the_product_alone(benchmark, embedded, cap
         "searches / product": middle["searches"] / middle["product"],
     }
     benchmark.extra_info.update(faces=FACES, **middle, **ratios)
-    with capsys.disabled():
-        print(f"\n{FACES:,} embeddings, {FACES * (FACES - 1) // 2:,} pairs, CPU seconds: ", end="")
-        print(", ".join(f"{name} {value:.2f}" for name, value in {**middle, **ratios}.items()))
+    work, took = f"verification, {FACES:,} embeddings", f"{middle['engine']:.2f} CPU s"
+    compare(work, "sklearn roc_curve", ratios["roc_curve / engine"], 30, f"{took}; the goal is for 20,000")
+    alone = ("triangular product alone", ratios["engine / product"], 1.3)
+    compare(work, *alone, f"{FACES * (FACES - 1) // 2:,} pairs", at_most=True)
+    for name in ("with intervals / engine", "searches / product"):
+        what, peer_name = name.split(" / ")
+        compare(f"verification, {what}", peer_name, ratios[name], None, "times the peer's", at_most=True)
     assert found[0] == pytest.approx(expected[0], abs=1e-7)
     assert found[1] == pytest.approx(expected[1], abs=2e-5)
     assert found[2] == pytest.approx(expected[2], abs=2e-4)
 
 
-def test_memory_beyond_the_embeddings(embedded, capsys):
+def test_memory_beyond_the_embeddings(embedded, compare):
     engine(*embedded)
     tracemalloc.start()
     engine(*embedded)
     peak = tracemalloc.get_traced_memory()[1] / 1e6
     tracemalloc.stop()
-    with capsys.disabled():
-        print(f"\n{FACES:,} embeddings: {peak:.0f} MB beyond the embeddings")
+    compare(f"verification, {FACES:,} embeddings", "MB beyond them", peak, 100, at_most=True)
     assert peak <= 100
 
 

@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from bench import contract, discover
+from bench.checks.common import two_pools
+from bench.errors import Unavailable
 from bench.faces import GENDER
 
 HEAD = """
@@ -55,7 +57,41 @@ MISTAKES = {
         "    def _protect(self, images, request):\n        return images\n",
         "`state` is empty",
     ),
-    "crash": ("    def _protect(self, images, request):\n        return images / None\n", "TypeError"),
+    "changes its input": (
+        "    def _protect(self, images, request):\n        return images.mul_(0.5)\n",
+        "changes the images it was given; start from `images.clone",
+    ),
+    "looks at its neighbours": (
+        "    def _protect(self, images, request):\n"
+        "        return torch.cat([images[:5] * 0, images[5:]]) if len(images) == 48 else images * 0\n",
+        "batch size",
+    ),
+    "depends on the order": (
+        "    def _protect(self, images, request):\n"
+        "        return images * float(list(request.keys) == sorted(request.keys))\n",
+        "order of the batch",
+    ),
+    "label not asked for": (
+        "    def _protect(self, images, request):\n"
+        "        return images * request.labels['gender'].view(-1, 1, 1, 1)\n",
+        r"reads the label gender without asking for it: add needs_labels = \('gender',\)",
+    ),
+    "no comma": (
+        "    obfuscates = ('gender')\n    def _protect(self, images, request):\n        return images\n",
+        r"write obfuscates = \(\"gender\",\) with the comma",
+    ),
+    "misspelt": (
+        "    obfuscates = ('gendre',)\n    def _protect(self, images, request):\n        return images\n",
+        "no dataset labels an attribute gendre; did you mean gender",
+    ),
+    "hides nothing": (
+        "    obfuscates = ()\n    def _protect(self, images, request):\n        return images\n",
+        "hides nothing, so that no table would list it",
+    ),
+    "crash": (
+        "    def _protect(self, images, request):\n        return images / None\n",
+        r"TypeError: .* \(idea\.py, line \d+\)",
+    ),
 }
 
 
@@ -83,6 +119,22 @@ def test_a_mistake_is_found_and_named(author, mistake):
     assert re.search(said, failed[0]), failed
 
 
+def test_a_file_that_cannot_be_read_or_is_of_another_kind_says_where_to_mend_it(author):
+    (author / "idea.py").write_text(HEAD + "    def _protect(self, images, request)\n        return images\n")
+    with pytest.raises(Unavailable, match=r"SyntaxError: expected ':' \(idea\.py, line 8\); mend idea\.py"):
+        contract.check_component("idea", "method")
+    discover.components.cache_clear()
+    (author / "idea.py").write_text("class Idea:\n    pass\n")
+    with pytest.raises(Unavailable, match="no class in it with a `title`, as a text in quotes; mend"):
+        contract.check_component("idea", "method")
+    discover.components.cache_clear()
+    (author / "idea.py").write_text("class Idea:\n    title = 'Idea'\n")
+    with pytest.raises(
+        Unavailable, match=r"Idea in idea\.py is no method; derive it from bench\.api\.Method"
+    ):
+        contract.check_component("idea", "method")
+
+
 def test_a_sound_method_passes(author):
     (author / "idea.py").write_text(
         HEAD + "    def _protect(self, images, request):\n        return 1 - images\n"
@@ -92,7 +144,7 @@ def test_a_sound_method_passes(author):
 
 
 def test_tiny_faces_are_labelled_and_of_both_genders():
-    learn, others = contract._two_pools()
+    learn, others = two_pools()
     assert (len(learn), len(others)) == (48, 24)
     for faces in (learn, others):
         assert set(faces.labels["gender"]) == {0.0, 1.0}

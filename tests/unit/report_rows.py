@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.papers.reported import BESIDE
+from bench.report.claims import to_table
 from bench.results import UNAVAILABLE, Row, to_frame
 
 ATTRIBUTES = (
@@ -226,6 +228,66 @@ def make_curves(count: int = 12, *, matchers: int = 4, seed: int = 0) -> pd.Data
             curve = {"method": method, "variant": variant, "matcher": matcher, "condition": condition}
             tables.append(pd.DataFrame({**curve, "fmr": fmr, "tmr": np.clip(tmr, 0, 1)}))
     return pd.concat(tables, ignore_index=True)
+
+
+def with_rungs(rows: pd.DataFrame, rungs: tuple[str, ...] = ("folded", "aware")) -> pd.DataFrame:
+    """The same rows and the leak of every attacker on more rungs, each nearer to 1 than the one before."""
+    static = rows[(rows["metric"] == "leak") & (rows["threat"] == "static")]
+    tables = [rows]
+    for step, rung in enumerate(rungs):
+        table = static.assign(threat=rung)
+        for name in ("value", "ci_low", "ci_high"):
+            table[name] = 1 - (1 - static[name]) * 0.7**step
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def make_searches(count: int = 12, *, matchers: int = 4, seed: int = 0) -> pd.DataFrame:
+    """CMC curves of the same variants and controls, ranks 1 to 20, two conditions."""
+    rng = np.random.default_rng(seed)
+    ranks = np.arange(1, 21)
+    named = [(m, v, rng.uniform(0.02, 0.5)) for m, v, _ in variants(count)]
+    named += [(c, "default", damage) for c, (_, damage) in CONTROLS.items()]
+    tables = []
+    for (method, variant, damage), matcher in product(named, MATCHERS[:matchers]):
+        for condition in ("original-protected", "protected-protected"):
+            rate = 1 - damage * rng.uniform(0.9, 1) / np.sqrt(ranks)
+            curve = {"method": method, "variant": variant, "matcher": matcher, "condition": condition}
+            tables.append(pd.DataFrame({**curve, "rank": ranks, "rate": rate}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def make_claims() -> pd.DataFrame:
+    """One claim of each answer, as `bench.report.claims` tabulates them."""
+    start = {"method": "san", "seed": 0, "paper": "A made-up paper 2020", "source": "Table 1"}
+    decided = {"value": 0.12, "low": 0.05, "high": 0.2, "reason": ""}
+    lines = [
+        {"claim": "san-hides", "answer": "held", "decided_by": "leak of san:op < 0.5", **decided},
+        {"claim": "san-matches", "answer": "not held", "decided_by": "tmr of san:op >= 0.9", **decided},
+        {"claim": "san-survives", "answer": "cannot tell", "decided_by": "cac of san:op", "reason": "none"},
+    ]
+    return to_table([{**start, "text": f"in words: {line['claim']}", **line} for line in lines])
+
+
+def make_beside() -> pd.DataFrame:
+    """A printed figure beside a measured one, with the columns of `bench.papers.reported.BESIDE`."""
+    line = {
+        "paper": "A made-up paper 2020",
+        "source": "Table 2",
+        "dataset": "made-up faces",
+        "method": "san",
+        "variant": "op",
+        "quantity": "tmr fmr=0.01",
+        "reported": 0.875,
+        "measured": 0.8125,
+        "ci_low": 0.75,
+        "ci_high": 0.86,
+        "component": "arcface",
+        "seed": 0,
+        "agreement": "same",
+        "note": "a note",
+    }
+    return pd.DataFrame([line], columns=list(BESIDE))
 
 
 def make_samples(count: int = 12, *, people: int = 4, size: int = 64) -> dict[str, NDArray[np.uint8]]:

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.contract import tiny_faces
+from bench.checks.common import tiny_faces
 from bench.stages.distinct import distinct, distinct_faces
 
 

@@ -405,8 +405,8 @@ class Interrupted(Exception):
 
 def test_interrupted_fit_resumes_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With batch normalisation, whose running statistics belong to the state."""
-    monkeypatch.setattr("methods._blocks.training._SAVE_SECONDS", 0.0)
-    monkeypatch.setattr("methods._blocks.training._REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("bench.training.checkpoint.SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("bench.training.record.REPORT_SECONDS", 0.0)
 
     def interrupt(done: float, total: float, text: str) -> None:
         if done == 3:

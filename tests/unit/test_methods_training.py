@@ -63,8 +63,8 @@ def same(a: list[Snapshot], b: list[Snapshot]) -> bool:
 def test_interrupted_training_ends_with_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("methods._blocks.training._SAVE_SECONDS", 0.0)
-    monkeypatch.setattr("methods._blocks.training._REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("bench.training.checkpoint.SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("bench.training.record.REPORT_SECONDS", 0.0)
     faces = tiny_faces(10, 8)
     expected, curves = train(MeanTask(), faces, PLAN, Context())
     for calls in (3, 2):

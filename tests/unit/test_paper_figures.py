@@ -21,7 +21,7 @@ from bench.report.paper_figures import (
     curve_figure,
 )
 from bench.report.paper_tables import UNKNOWN, Quantity
-from bench.report.plots import render
+from bench.report.print_style import render
 
 GREY, BLUE = "#8a9099", "#009ce4"
 

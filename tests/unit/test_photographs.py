@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
+from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from bench import photographs
 from bench.photographs import UnreadablePhotoError, decode
 
 RNG = np.random.default_rng(0)
@@ -137,9 +142,6 @@ def test_size_is_checked_before_anything_is_decoded(monkeypatch: pytest.MonkeyPa
     bomb = encoded(Image.new("1", (30_000, 30_000)), "PNG")
     assert len(bomb) < 200_000
 
-    def never(self: ImageFile.ImageFile) -> None:
-        raise AssertionError("decoded")
-
     monkeypatch.setattr(ImageFile.ImageFile, "load", never)
     with pytest.raises(UnreadablePhotoError, match="more than 150 million pixels"):
         decode(bomb)
@@ -188,3 +190,108 @@ def test_any_bytes_at_all_end_in_a_photo_or_a_reason() -> None:
         else:
             assert photo.pixels.dtype == np.uint8
     assert 0 < unreadable < 200
+
+
+# -- ordinary JPEGs, which Pillow does not decode ------------------------------------------------------
+
+
+def never(*_: object, **__: object) -> None:
+    raise AssertionError("called")
+
+
+def ordinary(mode: str, **options: Any) -> bytes:
+    noisy = np.clip(SMOOTH[:57, :75] + RNG.normal(0, 9, (57, 75, 3)), 0, 255).astype(np.uint8)
+    return encoded(Image.fromarray(noisy).convert(mode), "JPEG", **options)
+
+
+def pillows(data: bytes) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(data)) as picture:
+        return np.array(picture.convert("RGB"))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"subsampling": 0, "quality": 97},
+        {"subsampling": 1},
+        {"subsampling": 2, "quality": 40},
+        {"restart_marker_blocks": 2, "optimize": True},
+    ],
+    ids=["4:4:4", "4:2:2", "4:2:0", "restarts"],
+)
+def test_ordinary_jpegs_have_exactly_pillows_pixels(
+    mode: str, progressive: bool, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = ordinary(mode, progressive=progressive, **options)
+    expected = pillows(data)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", never)
+    photo = decode(data)
+    assert np.array_equal(photo.pixels, expected)
+    assert photo.pixels.flags.writeable
+    assert (photo.width, photo.height, photo.format, photo.notes) == (75, 57, "JPEG", ())
+
+
+def test_colours_stored_as_they_are_and_upright_exif(monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    files = [ordinary("RGB", keep_rgb=True), ordinary("RGB", exif=exif)]
+    expected = [pillows(data) for data in files]
+    monkeypatch.setattr(ImageFile.ImageFile, "load", never)
+    for data, pixels in zip(files, expected, strict=True):
+        assert np.array_equal(decode(data).pixels, pixels)
+
+
+def test_other_jpegs_are_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", never)
+    assert decode(ordinary("CMYK")).pixels.shape == (57, 75, 3)
+    assert decode(ordinary("RGB", exif=exif)).pixels.shape == (75, 57, 3)
+    assert decode(ordinary("RGB"), longest=40).notes == ("reduced to 40x30",)
+    with pytest.raises(UnreadablePhotoError, match="more than 0 million pixels"):
+        decode(ordinary("RGB"), most_pixels=1000)
+
+
+def outcome(data: bytes) -> tuple[Any, ...] | str:
+    try:
+        photo = decode(data)
+    except UnreadablePhotoError as error:
+        return str(error)
+    return photo.pixels.tobytes(), photo.width, photo.height, photo.format, photo.notes
+
+
+def test_damaged_jpegs_end_as_with_pillow_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes changed, ends cut off, rubbish behind: the same pixels, or the same message."""
+    draws = np.random.default_rng(2)
+    files = []
+    for n in range(240):
+        data = bytearray(ordinary("L" if n % 3 else "RGB", progressive=n % 2 == 0))
+        for place in draws.integers(0, len(data), n % 4):
+            data[place] = int(draws.integers(0, 256))
+        if n % 5 == 0:
+            del data[int(draws.integers(1, len(data))) :]
+        if n % 7 == 0:
+            data += draws.bytes(40)
+        files.append(bytes(data))
+    quick = [outcome(data) for data in files]
+    monkeypatch.setattr(photographs, "_quickly", lambda *_: None)
+    for data, found in zip(files, quick, strict=True):
+        assert outcome(data) == found
+    refused = sum(isinstance(found, str) for found in quick)
+    assert 20 < refused < 220
+
+
+@pytest.mark.skipif("BENCH_DATA" not in os.environ, reason="set BENCH_DATA to the folder of face packs")
+def test_real_photographs_have_exactly_pillows_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    archives = [ZipFile(path) for path in sorted(Path(os.environ["BENCH_DATA"]).rglob("*.zip"))]
+    files = []
+    for archive in archives:
+        names = sorted(name for name in archive.namelist() if name.lower().endswith((".jpg", ".jpeg")))
+        files += [archive.read(name) for name in names[:: max(1, len(names) // 30)]]
+    expected = [pillows(data) for data in files]
+    monkeypatch.setattr(ImageFile.ImageFile, "load", never)
+    assert len(files) >= 30
+    for data, pixels in zip(files, expected, strict=True):
+        assert np.array_equal(decode(data).pixels, pixels)

@@ -82,7 +82,7 @@ def test_no_network_for_photographs_is_set_on_drawn_faces():
 
 
 def test_methods_learn_where_attackers_and_tests_never_look():
-    planned = plan(methods=("san",), options={"san": {"steps": 7}})
+    planned = plan(methods=("san",), shipped=False)
     pools = {k: c.params["pool"] for k, c in planned.cells.items() if c.stage == "faces"}
     assert set(pools.values()) == set(POOLS)
     for cell in planned.cells.values():
@@ -109,6 +109,18 @@ def test_every_rung_is_climbed_and_static_alone_on_request():
     assert not RUNG_STAGES & {c.stage for c in static.cells.values()}
     one = plan(methods=("blur",), threats=("aware",))
     assert RUNG_STAGES & {c.stage for c in one.cells.values()} == {"aware"}
+
+
+def test_a_shipped_matcher_is_taken_for_its_own_seed_and_faces_alone():
+    def taken(**options):
+        fits = [c for c in plan(methods=("blur",), **options).cells.values() if c.stage == "matcher_fit"]
+        return [(bool(c.params.get("weights")), bool(c.inputs)) for c in fits]
+
+    assert taken() == [(True, False)]
+    assert taken(seeds=2) == [(True, False), (False, True)]
+    assert taken(shipped=False) == [(False, True)]
+    assert taken(dataset_options={"attack_people": 50}) == [(False, True)]
+    assert taken(options={"se_resnet": {"steps": 7}}) == [(False, True)]
 
 
 def test_shipped_weights_are_of_one_seed_which_is_said_and_can_be_left():

@@ -73,6 +73,13 @@ def test_the_recipe_of_squeezenet(folder: WeightsFolder) -> None:
     assert SqueezeFeatures(folder).recipe(64, 64) == expected
 
 
+def test_torch_on_another_device_finds_the_same(folder: WeightsFolder) -> None:
+    """Its "cpu:0" stands in for a graphics card."""
+    faces = images(2, 64)
+    here, there = SqueezeFeatures(folder)(faces), SqueezeFeatures(folder, "cpu:0")(faces)
+    assert np.allclose(here, there, rtol=1e-3, atol=1e-5 * here.std())
+
+
 # -- Inception ---------------------------------------------------------------------------------------
 
 

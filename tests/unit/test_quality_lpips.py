@@ -63,7 +63,7 @@ def test_as_the_package(metric: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     reference = package(metric, load_file(tmp_path / "made_up.safetensors"))
     found = measure(a, b)
     assert found.dtype == np.float32
-    assert np.allclose(found, expected(reference, a, b), rtol=1e-4, atol=1e-6)
+    assert np.allclose(found, expected(reference, a, b), rtol=1e-6, atol=0)
     assert found.std() > 0
     assert BACKBONES[metric][0] in measure.recipe(64, 64)
 
@@ -73,7 +73,7 @@ def test_as_the_package_with_the_real_backbone() -> None:
     weights = WeightsFolder(Path(os.environ["BENCH_WEIGHTS"]))
     a, b = images(3, 96), images(3, 96, seed=1)
     reference = package("lpips", load_file(weights.path(SQUEEZENET)))
-    assert np.allclose(Lpips(weights)(a, b), expected(reference, a, b), rtol=1e-4, atol=1e-6)
+    assert np.allclose(Lpips(weights)(a, b), expected(reference, a, b), rtol=1e-5, atol=0)
 
 
 def test_equal_images_are_at_nothing_and_order_does_not_matter(folder: WeightsFolder) -> None:
@@ -82,6 +82,36 @@ def test_equal_images_are_at_nothing_and_order_does_not_matter(folder: WeightsFo
     assert np.array_equal(measure(a, a), np.zeros(3, np.float32))
     assert np.allclose(measure(a, b), measure(b, a), rtol=1e-5)
     assert measure(a[:0], b[:0]).shape == (0,)
+
+
+def test_what_is_known_of_the_originals_changes_nothing(
+    folder: WeightsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure, originals = Lpips(folder), images(4, 64)
+    known = measure.known(originals)
+    one = sum(layer.nbytes for layer in known.maps[0])
+    assert (len(known.maps), known.size) == (4, 4 * one)
+    monkeypatch.setattr(perceptual, "_KEPT_BYTES", 2.5 * one)
+    some = measure.known(originals)
+    assert (len(some.maps), some.size) == (2, 2 * one)
+    assert measure.known(originals[:0]).maps == []
+    for other in (images(4, 64, seed=1), originals):
+        plain = measure(originals, other)
+        assert np.array_equal(measure(originals, other, known), plain)
+        assert np.array_equal(measure(originals, other, some), plain)
+
+
+def test_on_a_graphics_card_the_package_compares(
+    folder: WeightsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which torch's "cpu:0" stands in for, a device by its number."""
+    a, b = images(3, 64), images(3, 64, seed=1)
+    here = Lpips(folder)(a, b)
+    monkeypatch.setattr(Lpips, "_maps", None)
+    there = Lpips(folder, device="cpu:0")
+    known = there.known(a)
+    assert known == ([], 0)
+    assert np.allclose(there(a, b, known), here, rtol=1e-6)
 
 
 def test_unlike_shapes_are_refused(folder: WeightsFolder) -> None:

@@ -19,7 +19,7 @@ from bench.metrics.niqe import MIN_BLOCKS
 from bench.metrics.quality import ssim
 from bench.metrics.uncertainty import identity_weights
 from bench.quality import features, naturalness
-from bench.quality.perceptual import BACKBONES
+from bench.quality.perceptual import BACKBONES, Lpips
 from bench.report.tables import METRICS, QUALITY
 from bench.results import OK, UNDEFINED, Row
 from bench.scoring.quality import HIGHER_IS, quality_rows
@@ -164,6 +164,25 @@ def test_the_same_images_saved_twice_are_at_nothing_too(bench: Bench) -> None:
     rows = rows_of(bench.quality(bench.protected("again", ORIGINALS)))
     assert rows.loc["fd_squeeze", "value"] == pytest.approx(0, abs=1e-6)
     assert rows.loc["kd_squeeze", "value"] == pytest.approx(0, abs=1e-9)
+
+
+def test_originals_are_looked_at_once_for_all_variants(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And again where other faces failed, or the originals are others."""
+    passed: list[int] = []
+    maps = Lpips._maps
+    monkeypatch.setattr(
+        Lpips, "_maps", lambda self, image: (passed.append(int(image.sum())), maps(self, image))[1]
+    )
+    noisy = bench.protected("noisy", NOISY)
+    first, count = bench.quality(noisy), len(passed)
+    assert count == 2 * 20
+    assert np.array_equal(bench.quality(noisy).arrays["value:lpips"], first.arrays["value:lpips"])
+    assert len(passed) - count == 20
+    bench.quality(bench.protected("other", NOISY[::-1].copy()))
+    assert len(passed) - count == 2 * 20
+    fewer = bench.quality(bench.protected("fewer", NOISY, failed=(0,)))
+    assert len(passed) - count == 2 * 20 + 2 * 19
+    assert np.array_equal(fewer.arrays["value:lpips"], first.arrays["value:lpips"][1:])
 
 
 def test_failed_faces_are_left_out_and_counted(bench: Bench) -> None:

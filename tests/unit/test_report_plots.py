@@ -11,16 +11,17 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from report_rows import make_curves, make_rows, make_samples
+from report_rows import make_curves, make_rows, make_samples, make_searches
 
-from bench.report import plots
-from bench.report.curves import all_bands
+from bench.report import curve_plots, method_plots, plots
+from bench.report.curves import all_bands, all_search_bands, lowest_miss
 from bench.report.page import _methods
 from bench.report.style import Look, looks
 from bench.report.tables import groups, leaderboard
 from bench.results import to_frame
 
 COUNT = 6
+CONDITIONS = ("original-protected", "protected-protected")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,11 @@ def rows() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def curves() -> pd.DataFrame:
     return make_curves(COUNT, matchers=2)
+
+
+@pytest.fixture(scope="module")
+def searches() -> pd.DataFrame:
+    return make_searches(COUNT, matchers=2)
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +54,19 @@ def gender(board: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_every_figure_comes_as_png_and_svg_and_is_the_same_twice(
-    board: pd.DataFrame, rows: pd.DataFrame, curves: pd.DataFrame, table: Mapping[str, Look]
+    board: pd.DataFrame,
+    rows: pd.DataFrame,
+    curves: pd.DataFrame,
+    searches: pd.DataFrame,
+    table: Mapping[str, Look],
 ) -> None:
     def draw() -> dict[str, bytes]:
-        return dict(plots.figures(board, rows, all_bands(curves), make_samples(COUNT, size=16), table))
+        samples = make_samples(COUNT, size=16)
+        return dict(plots.figures(board, rows, all_bands(curves), samples, table, all_search_bands(searches)))
 
     first = draw()
-    stems = [f"{kind}_{name}" for kind in ("plane", "reduction") for name in ("gender", "race")]
-    stems += ["roc_original-protected", "roc_protected-protected"]
+    stems = [f"{kind}_{name}" for kind in ("plane", "reduction", "kept") for name in ("gender", "race")]
+    stems += [f"{kind}_{c}" for kind in ("roc", "det", "cmc") for c in CONDITIONS]
     expected = {f"{s}.{ending}" for s in stems for ending in ("png", "svg")} | {"samples.png"}
     assert set(first) == expected
     assert draw() == first
@@ -110,6 +121,52 @@ def test_bars_are_as_long_as_the_reduction_and_cut_ones_are_marked(
     assert widths[0] == pytest.approx(2.2)
     arrows = [line for line in figure.axes[0].lines if line.get_marker() == ">"]
     assert [len(a.get_xdata()) for a in arrows] == [1]  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def stages() -> pd.DataFrame:
+    rows = make_rows(36, attackers=2, attributes=2, matchers=1)
+    return rows[rows["method"].isin(["san", "flowsan", "original"])]
+
+
+def test_auc_is_drawn_against_the_number_in_which_outputs_differ(stages: pd.DataFrame) -> None:
+    table = looks(*_methods(stages, make_curves(3, matchers=1)))
+    figure = method_plots.steps(stages, gender(leaderboard(stages)), "gender", table)
+    assert figure is not None
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["strongest", "knn@se_resnet", "svm@se_resnet"]
+    (curve,) = [line for line in figure.axes[1].lines if len(line.get_xdata()) == 5]
+    chosen = (stages["method"] == "flowsan") & (stages["metric"] == "auc")
+    own = stages[chosen & (stages["component"] == "knn@se_resnet") & (stages["attribute"] == "gender")]
+    assert list(curve.get_xdata()) == [1, 2, 3, 4, 5]
+    np.testing.assert_allclose(curve.get_ydata(), own.sort_values("variant")["value"])
+    assert curve.get_color() == table["flowsan"].colour
+    alone = stages[stages["method"] != "flowsan"]
+    assert method_plots.steps(alone, gender(leaderboard(alone)), "gender", table) is None
+
+
+def test_kept_bars_are_as_long_as_the_accuracy_lost(stages: pd.DataFrame) -> None:
+    table = looks(*_methods(stages, make_curves(3, matchers=1)))
+    lines = gender(leaderboard(stages))
+    figure = method_plots.kept(stages, lines, "gender", table)
+    assert figure is not None
+    cac = stages[(stages["metric"] == "cac") & (stages["component"] == "pool") & (stages["role"] == "kept")]
+    cac = cac[(cac["attribute"] == "race") & cac["method"].isin(["san", "flowsan"])]
+    widths = [patch.get_width() for patch in figure.axes[0].patches]
+    np.testing.assert_allclose(sorted(widths), sorted(cac["value"]))
+    assert method_plots.kept(stages[stages["metric"] != "cac"], lines, "gender", table) is None
+
+
+def test_det_shows_errors_on_log_axes(curves: pd.DataFrame, table: Mapping[str, Look]) -> None:
+    bands = all_bands(curves)["original-protected"]
+    figure = curve_plots.curve_sheet(bands, "original-protected", table, curve_plots.DET)
+    assert {axes.get_yscale() for axes in figure.axes} == {"log"}
+    (grey,) = [b for b in bands if b.method == "grey" and b.matcher == "arcface"]
+    drawn = [np.asarray(line.get_ydata()) for line in figure.axes[0].lines]
+    assert any(
+        len(y) == len(grey.high) and np.allclose(y, np.maximum(1 - grey.high, 10.0 ** lowest_miss(bands)))
+        for y in drawn
+    )
 
 
 def test_names_are_text_and_never_markup_or_mathematics() -> None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from report_rows import make_curves
 
 from bench.errors import InputError
-from bench.report.charts import interval_bar, outline, roc_chart
+from bench.report.charts import interval_bar, outline
+from bench.report.curve_charts import roc_chart
 from bench.report.curves import SMALLEST_FMR, all_bands, check_curves, roc_bands
 from bench.report.style import CONTROL_COLOUR, MARKERS, looks, place_labels, slug
 
@@ -155,7 +156,7 @@ def test_a_band_spans_the_worst_and_the_best_output() -> None:
     b = curve("san", "nt", {0.001: 0.3, 0.1: 0.4, 1.0: 1.0}, OP)
     (band,) = roc_bands(pd.concat([b, a]), OP)
     assert (band.matcher, band.method, band.outputs) == ("arcface", "san", 2)
-    assert band.fmr.tolist() == [0.001, 0.01, 0.1, 1.0]
+    assert band.x.tolist() == [0.001, 0.01, 0.1, 1.0]
     # Between its points a curve holds the TMR of the next smaller FMR.
     assert band.low.tolist() == [0.2, 0.3, 0.4, 1.0]
     assert band.high.tolist() == [0.3, 0.5, 0.5, 1.0]
@@ -170,7 +171,7 @@ def test_a_curve_says_nothing_below_its_smallest_fmr() -> None:
 
 def test_points_below_the_smallest_fmr_count_at_it() -> None:
     (band,) = roc_bands(curve("san", "op", {0.0: 0.1, 2e-6: 0.2, 0.01: 0.5}, OP), OP)
-    assert band.fmr.tolist() == [SMALLEST_FMR, 0.01]
+    assert band.x.tolist() == [SMALLEST_FMR, 0.01]
     assert band.high.tolist() == [0.2, 0.5]
 
 
@@ -185,9 +186,9 @@ def test_the_original_stands_under_every_condition_and_alone_makes_no_figure() -
 def test_long_curves_are_thinned() -> None:
     fmr = np.geomspace(1e-4, 1, 5000)
     (band,) = roc_bands(curve("san", "op", dict(zip(fmr, np.sqrt(fmr), strict=True)), OP), OP)
-    assert len(band.fmr) <= 256
-    assert np.all(band.high <= np.sqrt(band.fmr) + 1e-9)
-    assert np.all(band.high >= np.sqrt(band.fmr) * 0.99)
+    assert len(band.x) <= 256
+    assert np.all(band.high <= np.sqrt(band.x) + 1e-9)
+    assert np.all(band.high >= np.sqrt(band.x) * 0.99)
 
 
 def test_bad_curves_are_refused() -> None:

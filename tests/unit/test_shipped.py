@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from bench import discover, shipped
+from bench.components.base import Context
 from bench.components.method import Method
-from bench.faces import DEVELOP
+from bench.faces import ATTACK, DEVELOP, TEST
 from bench.store import canonical_json
 
 DATASET = discover.load_class("dataset", "synthetic")()
@@ -44,6 +46,30 @@ def test_no_card_is_stale(name):
     method.restore({k: v.astype("float32") for k, v in shipped.load(card["sha256"]).items()})
 
 
+def trained_matchers():
+    """Every matcher that a default run trains, as the run makes it."""
+    for name in discover.components("matcher"):
+        matcher = discover.load_class("matcher", name)
+        if matcher.trained:
+            yield name, matcher(preset="quick")
+
+
+@pytest.mark.parametrize(("name", "matcher"), [pytest.param(n, m, id=n) for n, m in trained_matchers()])
+def test_the_matchers_of_a_default_run_have_weights_of_its_seed_alone(name, matcher):
+    asked = (name, matcher.settings, DATASET.fingerprint(ATTACK), DATASET.size)
+    found = shipped.matching_matcher(*asked, 0)
+    assert found, f"train it anew: python -m bench train --matchers {name} --ship"
+    assert not shipped.matching_matcher(*asked, 1)
+    matcher.restore(
+        {k: v.astype("float32") if v.dtype.kind == "f" else v for k, v in shipped.load(found).items()}
+    )
+    faces = discover.load_class("dataset", "synthetic")(test_people=4, test_images=2).load(TEST)
+    vectors = matcher.embed(faces, Context())
+    similar = vectors @ vectors.T
+    own = faces.identities[:, None] == faces.identities
+    assert similar[own & ~np.eye(len(own), dtype=bool)].mean() > similar[~own].mean() + 0.3
+
+
 def test_a_card_says_how_the_weights_came_about():
     for name, card in CARDS.items():
         assert card["command"].startswith("python -m bench train --methods"), name
@@ -52,4 +78,5 @@ def test_a_card_says_how_the_weights_came_about():
 
 
 def test_all_weights_together_stay_small():
-    assert sum(c["bytes"] for c in CARDS.values()) <= 40e6
+    cards = [*CARDS.values(), *shipped.cards(shipped.MATCHER)]
+    assert sum(c["bytes"] for c in cards) <= 40e6

@@ -33,7 +33,7 @@ def test_keys_ignore_the_order_of_parameters_and_notice_every_value():
         canonical_json(float("nan"))
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "card", "facts"])
+@pytest.mark.parametrize("damage", ["flip", "truncate", "nothing left", "card", "facts"])
 def test_a_damaged_artefact_is_set_aside_named_and_can_be_made_again(tmp_path, damage):
     store = Store(tmp_path)
     store.save(KEY, _artefact(), {})
@@ -44,6 +44,8 @@ def test_a_damaged_artefact_is_set_aside_named_and_can_be_made_again(tmp_path, d
         data.write_bytes(raw)
     elif damage == "truncate":
         data.write_bytes(data.read_bytes()[:-4])
+    elif damage == "nothing left":
+        data.write_bytes(b"")
     elif damage == "card":
         card.write_text("{")
     else:

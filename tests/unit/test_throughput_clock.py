@@ -2,8 +2,8 @@
 
 import pytest
 
+from bench.inference.clock import DeviceClock, measure
 from bench.throughput.anchors import Anchors, measure_anchors
-from bench.throughput.clock import DeviceClock, measure
 
 
 class Work:

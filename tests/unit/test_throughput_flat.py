@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn.functional import instance_norm, one_hot
 
+from bench.inference.flat import NotFlat, align_channels, flatten, planar_norm
 from bench.throughput.counts import count
-from bench.throughput.flat import NotFlat, align_channels, flatten, planar_norm
 
 
 def _network() -> nn.Module:

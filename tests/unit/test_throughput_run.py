@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from bench.errors import InputError, UsageError
+from bench.inference.clock import DeviceClock
 from bench.throughput.build import Wanted
-from bench.throughput.clock import DeviceClock
 from bench.throughput.run import Options, plan, throughput
 
 WANTED = Wanted(

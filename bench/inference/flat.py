@@ -45,6 +45,8 @@ def flatten(function: Callable[..., Tensor], inputs: Sequence[Tensor], precision
             return function(*tensors).float()
 
     try:
+        with torch.no_grad():
+            function(*inputs)  # what is made at the first call is made outside the graph
         graph = _written_down(traced, inputs)
     except NotFlat:
         raise
@@ -78,7 +80,7 @@ def fold(graph: fx.GraphModule) -> None:
     for node in graph.graph.nodes:
         if node.op == "get_attr":
             values[node] = _attribute(graph, str(node.target))
-        elif _writes(node) and node.args[0] in values:
+        elif _writes(node) and node.args[0] in values and not _writes_once(node, values):
             raise NotFlat(f"it writes into a constant by {node.target}")
         elif node.op == "call_function" and _is_constant(node, values):
             args, kwargs = _with_values((node.args, dict(node.kwargs)), values)
@@ -230,6 +232,13 @@ def _is_constant(node: fx.Node, values: dict[fx.Node, Any]) -> bool:
 def _writes(node: fx.Node) -> bool:
     schema = getattr(node.target, "_schema", None)
     return bool(schema is not None and schema.is_mutable)
+
+
+def _writes_once(node: fx.Node, values: dict[fx.Node, Any]) -> bool:
+    """Whether what it writes into is a value on the way to another constant, which nobody else reads."""
+    target = node.args[0]
+    assert isinstance(target, fx.Node)
+    return target.op == "call_function" and len(target.users) == 1 and _is_constant(node, values)
 
 
 def _with_values(arguments: Any, values: dict[fx.Node, Any]) -> Any:

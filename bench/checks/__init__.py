@@ -1,0 +1,1 @@
+"""What `bench.contract` checks, by kind of component."""
