@@ -14,6 +14,8 @@ from bench.report.curves import Band, lowest_miss
 Float = NDArray[np.float64]
 
 WIDTH, HEIGHT = 300, 230
+_PERCENTS = 62.0
+"""Left margin in pixels that has room for an axis of percentages."""
 _RANKS = (1, 2, 5, 10, 20, 50)
 
 
@@ -44,7 +46,8 @@ def matchers(bands: Sequence[Band]) -> list[tuple[str, list[Band]]]:
 def roc_chart(matcher: str, bands: Sequence[Band], width: int = WIDTH, height: int = HEIGHT) -> Panel:
     """TMR against FMR on a log axis for one matcher; all its bands share the grid that `roc_bands` made."""
     decade = _lowest_decade(bands)
-    frame = share_frame(width, height)._replace(x_ticks=_rates(decade, width, height))
+    frame = share_frame(width, height)
+    frame = frame._replace(x_ticks=_rates(frame, decade))
     curves = tuple(_curve(frame, b, _across(frame, b, decade), (b.low, b.high)) for b in bands)
     return Panel(matcher, frame, "FMR", "TMR", curves)
 
@@ -53,11 +56,11 @@ def det_chart(matcher: str, bands: Sequence[Band], width: int = WIDTH, height: i
     """FNMR against FMR, both on log axes (ISO/IEC 19795-1): errors, so low is good."""
     decade = _lowest_decade(bands)
     floor = lowest_miss(bands)
-    frame = share_frame(width, height)
+    frame = share_frame(width, height)._replace(left=_PERCENTS)
     ticks = tuple(
         Tick(round(float(y_of_share(frame, 1 - e / floor)), 1), _percent(e)) for e in range(floor, 1)
     )
-    frame = frame._replace(x_ticks=_rates(decade, width, height), y_ticks=ticks)
+    frame = frame._replace(x_ticks=_rates(frame, decade), y_ticks=ticks)
     curves = []
     for band in bands:
         shares = [1 - np.log10(np.maximum(1 - ends, 10.0**floor)) / floor for ends in (band.low, band.high)]
@@ -86,8 +89,7 @@ def _lowest_decade(bands: Sequence[Band]) -> int:
     return min(-1, int(np.floor(np.log10(lowest) + 1e-9)))
 
 
-def _rates(decade: int, width: int, height: int) -> tuple[Tick, ...]:
-    frame = share_frame(width, height)
+def _rates(frame: Frame, decade: int) -> tuple[Tick, ...]:
     exponents = range(decade, 1, 1 if decade >= -4 else 2)
     return tuple(Tick(round(float(x_of_share(frame, 1 - e / decade)), 1), _percent(e)) for e in exponents)
 

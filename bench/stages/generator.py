@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.cells import Job
 from bench.components.embedding_method import EmbeddingMethod
-from bench.components.method_base import AnyMethod, Variant
+from bench.components.method import Method
+from bench.components.method_base import AnyMethod
 from bench.faces import Attribute, Faces, first_photos, most_people
 from bench.stages.faces import attributes_of, faces_of
 from bench.stages.inference import hook_through
@@ -43,12 +46,13 @@ def run(job: Job) -> Artefact:
     attacked = first_photos(test.identities, PHOTOS)
     method = ready_method(job)
     usual = _usual_labels(method, people)
+    own = _Again(job, method, known(job), people, learned, usual)
+    others = _Again(job, method, here(job), test, attacked, usual)
     table: Table = {}
     lost: dict[str, str] = {}
     for number, attribute in enumerate(attributes_of(job.params["hunted"])):
         job.context.report(number, len(job.params["hunted"]), attribute.name)
-        mine = _features(job, method, known(job), people, learned, attribute, usual)
-        theirs = _features(job, method, here(job), test, attacked, attribute, usual)
+        mine, theirs = own.features(attribute), others.features(attribute)
         rule = Standardisation.fit(mine[np.isfinite(mine).all(axis=1)])
         mine, theirs = rule.apply(mine), rule.apply(theirs)
         learned_from, shown = Material({"residuals": mine}), Material({"residuals": theirs})
@@ -62,70 +66,75 @@ def run(job: Job) -> Artefact:
     return packed(table, lost, attacked=attacked)
 
 
-def _features(
-    job: Job,
-    method: AnyMethod,
-    seen: Material,
-    faces: Faces,
-    rows: NDArray[np.bool_],
-    attribute: Attribute,
-    usual: dict[str, float],
-) -> NDArray[np.float32]:
-    """Residuals of applying the method again, once a target, float32 (N, F); NaN outside `rows` and where
-    anything failed."""
-    variant = _variant(job, method)
-    told = method.needs_labels if variant.needs is None else variant.needs
-    targets = range(len(attribute.classes)) if attribute.name in told else range(1)
-    requests = []
-    for target in targets:
-        asked = {
-            name: np.full(int(rows.sum()), target if name == attribute.name else usual[name], np.float32)
-            for name in usual
-        }
-        some = faces.take(rows)
-        requests.append(replace(some, labels={**some.labels, **asked}))
-    apply = _template_residuals if isinstance(method, EmbeddingMethod) else _image_residuals
-    kept, made = apply(job, method, seen.take(rows), requests)
-    found = np.full((len(rows), kept.shape[1]), np.nan, np.float32)
-    found[np.flatnonzero(rows)[made]] = kept
-    return found
+class _Again:
+    """Some faces, and what the method makes of their protected images or templates when applied again.
 
+    rows: bool (N,), which of `faces`. usual: what is told of attributes that are not asked about.
+    """
 
-def _image_residuals(
-    job: Job, method: Any, seen: Material, requests: list[Faces]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Features of the faces (M, F) that could be protected again under every request, and which (N,)."""
-    assert seen.faces is not None
-    assert seen.failed is not None
-    before, made, again = seen.faces.images, ~seen.failed, []
-    variant = _variant(job, method)
-    through = hook_through(job, method, variant)
-    for asked in requests:
-        found = method.protect(replace(asked, images=before), variant, **_how(job), through=through)
-        made = made & ~found.failed
-        again.append(found.images)
-    return residual_features(before[made], [images[made] for images in again]), made
+    def __init__(
+        self,
+        job: Job,
+        method: AnyMethod,
+        seen: Material,
+        faces: Faces,
+        rows: NDArray[np.bool_],
+        usual: Mapping[str, float],
+    ) -> None:
+        self._method, self._variant, self._usual = method, method.variant(job.params["variant"]), usual
+        self._faces, self._rows = faces.take(rows), rows
+        self._seen = seen.take(rows)
+        # Another seed than the defender's: of what it drew by chance the attacker knows nothing.
+        self._how: dict[str, Any] = {"seed": job.params["seed"] + 1, "device": job.environment.device}
+        if isinstance(method, EmbeddingMethod):
+            self._before: Any = self._seen.vectors[job.params["extractor"]]
+        else:
+            assert self._seen.faces is not None
+            self._before = self._seen.faces.images
+            self._how["through"] = hook_through(job, cast(Method, method), self._variant)
 
+    def features(self, attribute: Attribute) -> NDArray[np.float32]:
+        """Residuals of applying the method again, once a target, float32 (N, F); NaN outside the rows and
+        where anything failed."""
+        needed = self._variant.needs
+        told = self._method.needs_labels if needed is None else needed
+        targets = range(len(attribute.classes)) if attribute.name in told else range(1)
+        made, again = self._first, []
+        for target in targets:
+            asked = {n: float(target) if n == attribute.name else v for n, v in self._usual.items()}
+            found, failed = self._as_usual if asked == self._usual else self._apply(asked)
+            made = made & ~failed
+            again.append(found)
+        measure = residual_features if self._before.ndim == 4 else template_residual_features
+        kept = measure(self._before[made], [values[made] for values in again])
+        features = np.full((len(self._rows), kept.shape[1]), np.nan, np.float32)
+        features[np.flatnonzero(self._rows)[made]] = kept
+        return features
 
-def _template_residuals(
-    job: Job, method: Any, seen: Material, requests: list[Faces]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """As `_image_residuals`, of templates."""
-    before = seen.vectors[job.params["extractor"]]
-    again = [
-        method.protect(as_templates(asked, before), _variant(job, method), **_how(job)) for asked in requests
-    ]
-    made: NDArray[np.bool_] = np.isfinite(np.hstack([before, *again])).all(axis=1)
-    return template_residual_features(before[made], [vectors[made] for vectors in again]), made
+    @cached_property
+    def _first(self) -> NDArray[np.bool_]:
+        """Which of the faces were protected at all (n,)."""
+        if self._seen.failed is not None and self._before.ndim == 4:
+            return ~self._seen.failed
+        return np.asarray(np.isfinite(self._before).all(axis=1))
 
+    @cached_property
+    def _as_usual(self) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """The same for every attribute, of which it is one of the targets or all there is to ask."""
+        return self._apply(self._usual)
 
-def _variant(job: Job, method: AnyMethod) -> Variant:
-    return method.variant(job.params["variant"])
-
-
-def _how(job: Job) -> dict[str, Any]:
-    """Another seed than the defender's: of what it drew by chance the attacker knows nothing."""
-    return {"seed": job.params["seed"] + 1, "device": job.environment.device}
+    def _apply(self, asked: Mapping[str, float]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Images or templates (n, ...) with these labels told for all, and which of them failed (n,)."""
+        labels = {name: np.full(len(self._faces), value, np.float32) for name, value in asked.items()}
+        request = replace(self._faces, labels={**self._faces.labels, **labels})
+        if isinstance(self._method, EmbeddingMethod):
+            templates = as_templates(request, self._before)
+            vectors = self._method.protect(templates, self._variant, **self._how)
+            return vectors, ~np.asarray(np.isfinite(vectors).all(axis=1))
+        found = cast(Method, self._method).protect(
+            replace(request, images=self._before), self._variant, **self._how
+        )
+        return found.images, found.failed
 
 
 def _usual_labels(method: AnyMethod, people: Faces) -> dict[str, float]:

@@ -46,7 +46,7 @@ def _installed(source: Path, target: Path) -> dict[str, str]:
     _pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(wheels), str(source))
     (wheel,) = wheels.glob("*.whl")
     _pip("install", "--no-deps", "--no-index", "--target", str(target), str(wheel))
-    return {"PYTHONPATH": str(target)}
+    return {"PYTHONPATH": str(target), "PYTHONDONTWRITEBYTECODE": ""}
 
 
 @pytest.fixture(scope="module")

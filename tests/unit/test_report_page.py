@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from report_rows import make_curves, make_provenance, make_rows, make_samples
+from report_rows import (
+    make_beside,
+    make_claims,
+    make_curves,
+    make_provenance,
+    make_rows,
+    make_samples,
+    make_searches,
+    with_rungs,
+)
 
 from bench.errors import InputError
 from bench.report.curves import all_bands
@@ -162,6 +171,41 @@ def test_a_run_of_which_nothing_is_left_still_gets_a_page(curves: pd.DataFrame, 
     text = Page((tmp_path / "index.html").read_text("utf-8")).text
     assert "Nothing was compared" in text
     assert "no memory" in text
+
+
+def test_searches_and_claims_stand_beside_the_page_and_go_with_it(
+    few: pd.DataFrame, few_curves: pd.DataFrame, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"rows": few, "curves": few_curves, "samples": None, "provenance": {}}
+    searches = make_searches(3, matchers=1)
+    write_report(tmp_path, **given, searches=searches, claims=make_claims(), beside=make_beside())
+    assert len(pd.read_csv(tmp_path / "cmc.csv")) == len(searches)
+    assert list(pd.read_csv(tmp_path / "claims.csv")["answer"]) == ["held", "not held", "cannot tell"]
+    assert (tmp_path / "plots" / "cmc_original-protected.svg").is_file()
+    page = Page((tmp_path / "index.html").read_text("utf-8"))
+    assert {"claims", "beside", "curves"} <= {a.get("id") for a in page.all("section")}
+    assert "1 held, 1 not held, 1 cannot be told" in page.text[: page.text.index("Privacy against utility")]
+    write_report(tmp_path, **given)
+    assert not (tmp_path / "cmc.csv").exists()
+    assert not (tmp_path / "plots" / "cmc_original-protected.svg").exists()
+    page = Page((tmp_path / "index.html").read_text("utf-8"))
+    assert not {"claims", "beside"} & {a.get("id") for a in page.all("section")}
+
+
+def test_faces_of_people_go_into_the_page_alone_and_it_says_so(
+    few: pd.DataFrame, few_curves: pd.DataFrame, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"rows": few, "curves": few_curves, "provenance": {}, "private": True}
+    write_report(tmp_path, **given, samples=make_samples(3, size=16))
+    assert not (tmp_path / "plots" / "samples.png").exists()
+    page = Page((tmp_path / "index.html").read_text("utf-8"))
+    assert page.all("img")
+    assert "photographs of real people. It is not to be published" in page.text
+    assert page.all("meta", name="robots")[0]["content"] == "noindex,noarchive"
+    write_report(tmp_path, **given, samples=None)
+    page = Page((tmp_path / "index.html").read_text("utf-8"))
+    assert page.all("img") == []
+    assert "real people" not in page.text
 
 
 @pytest.mark.parametrize(
@@ -328,6 +372,28 @@ def test_each_method_shows_its_attackers_matchers_kept_attributes_quality_and_fa
     alts = {i["alt"] for i in page.all("img")}
     assert {"sample faces, san:op", "sample faces, original"} <= alts
     assert "paper: 0.239" in page.text
+
+
+def test_rungs_of_the_ladder_can_be_chosen_where_there_are_several(
+    rows: pd.DataFrame, curves: pd.DataFrame, page: Page
+) -> None:
+    assert not [a for a in page.all("select") if "data-threat" in a]
+    several = with_rungs(rows)
+    page = Page(page_of(several, curves))
+    assert [a for a in page.all("select") if "data-threat" in a]
+    assert {"", "static", "folded", "aware"} <= {o["value"] for o in page.all("option")}
+    board = leaderboard(several)
+    told = {a["id"]: a["data-leaks"] for a in page.all("tr") if "data-leaks" in a}
+    assert set(told) == {f"l{i}" for i in board.index[board["leak"].notna()]}
+    for i, line in board[board["leak"].notna()].iterrows():
+        found = {part.split()[0]: float(part.split()[1]) for part in told[f"l{i}"].split(";")}
+        assert found == pytest.approx({r: line[f"leak_{r}"] for r in ("static", "folded", "aware")}, rel=1e-3)
+
+
+def test_what_has_one_remedy_is_said_once(rows: pd.DataFrame, curves: pd.DataFrame) -> None:
+    lost = [{"kind": "quality", "name": n, "reason": "no weights", "remedy": "get them"} for n in ("a", "b")]
+    page = Page(page_of(rows, curves, provenance={"unavailable": lost}))
+    assert "quality a, b no weights get them" in page.text
 
 
 def test_without_samples_there_is_no_face(rows: pd.DataFrame, curves: pd.DataFrame) -> None:
