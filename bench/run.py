@@ -133,7 +133,8 @@ def _join_reports(parts: Sequence[RunConfig], say: Callable[[str], None]) -> Non
         from bench.report.joint import write_joint
 
         folders = [folder_of(part) for part in parts]
-        say(f"leaderboard of all datasets: {write_joint(folders[0].parent, folders)}")
+        joint = write_joint(folders[0].parent, folders)
+        say(f"leaderboard of all datasets: {joint}   page: {joint.with_name('index.html')}")
 
 
 def finished(plan: Plan) -> Outcome:
@@ -227,6 +228,7 @@ def report(
     Beside them go what the run was and the resamples of its pooled figures, for `publish` and `compare`.
     machines: what `bench throughput` measured, to be shown beside them.
     """
+    from bench.claims import __file__ as claims_file
     from bench.claims import declared, retest
     from bench.discover import code_hash
     from bench.report.cost import Costs
@@ -239,7 +241,9 @@ def report(
         {
             "throughput": repr(costs),
             "quick": plan.config.quick,
-            "claims": [code_hash("bench.claims"), repr(declared(_methods(plan)))],
+            "faces": plan.config.show_faces,
+            # Only this file: what it imports to run by itself is most of the project.
+            "claims": [digest(Path(claims_file).read_text()), repr(declared(_methods(plan)))],
             "record": lasting(noted),
             "scores": scores,
             "failures": {f.cell.title: f.message for f in outcome.failures.values()},

@@ -5,9 +5,7 @@ Started by torchrun, all its processes share each training; the first alone writ
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from bench import discover, distributed, shipped
@@ -19,6 +17,7 @@ from bench.faces import ATTACK, DEVELOP
 from bench.planning.build import Learner, build_fits
 from bench.planning.plan import Plan
 from bench.progress import Progress
+from bench.record import commit
 from bench.run import environment_of, execute, folder_of, machine, training_curves
 from bench.stages.fit import as_stored
 from bench.store import Artefact, Store
@@ -100,7 +99,7 @@ def _card(plan: Plan, learner: Learner, key: str, artefact: Artefact) -> dict[st
         "seed": config.seed,
         "command": f"python -m bench train {_typed(plan, learner)} --dataset {plan.dataset.id}"
         f" --size {plan.dataset.size} --preset {config.preset} --seed {config.seed}{extra} --ship",
-        "commit": _commit(),
+        "commit": commit(),
         "figures": _small(artefact.facts["figures"]),
     } | ({"precision": config.train_precision} if config.train_precision != "fp32" else {})
 
@@ -129,19 +128,3 @@ def _figures(figures: Mapping[str, Any]) -> str:
         for k, v in _small(figures).items()
         if isinstance(v, int | float | str)
     )
-
-
-def _commit() -> str:
-    """The commit of the checkout the weights were made with, marked when it had changes; else empty."""
-    here = Path(__file__).parent
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return found.stdout.strip()

@@ -117,16 +117,19 @@ class _Run:
         self.weight = _critical_path(planned)
         self.waiting = set(planned)
         self.retried: set[str] = set()
-        self.missing: set[str] = set()
+        self.missing: dict[str, Cell] = {}
         self.workers: list[_Worker] = []
 
     def finish(self) -> Outcome:
+        changed = True
         while self.waiting or self._busy():
-            self._hand_out()
-            if busy := self._busy():
-                ready = wait([w.pipe for w in busy], timeout=1.0)
-                for worker in [w for w in busy if w.pipe in ready]:
-                    self._listen(worker)
+            if changed:
+                changed = self._hand_out()
+                continue
+            busy = self._busy()
+            ready = wait([w.pipe for w in busy], timeout=1.0)
+            heard = [self._listen(worker) for worker in busy if worker.pipe in ready]
+            changed = any(heard) or not busy
         self.outcome.elapsed = self._now()
         return self.outcome
 
@@ -145,15 +148,21 @@ class _Run:
 
     # -- handing out -------------------------------------------------------------------------------
 
-    def _hand_out(self) -> None:
-        for planned in sorted(self._ready(), key=lambda k: (-self.weight[k], k)):
-            cell = self._resolved(self.planned[planned])
-            if cell.key not in self.missing and self.store.has(cell.key):
-                self._settle(planned, cell, "cached")
-                continue
-            self.missing.add(cell.key)
-            if (worker := self._free_worker()) is not None:
-                self._start(worker, planned, cell)
+    def _hand_out(self) -> bool:
+        """Settle what the store has and start what there are workers for; whether that made more ready."""
+        before = len(self.outcome.done) + len(self.outcome.failures)
+        for planned in self._ready():
+            if planned not in self.missing:
+                cell = self._resolved(self.planned[planned])
+                if self.store.has(cell.key):
+                    self._settle(planned, cell, "cached")
+                else:
+                    self.missing[planned] = cell
+        for planned in sorted(self.missing, key=lambda k: (-self.weight[k], k)):
+            if (worker := self._free_worker()) is None:
+                break
+            self._start(worker, planned, self.missing.pop(planned))
+        return len(self.outcome.done) + len(self.outcome.failures) > before
 
     def _ready(self) -> list[str]:
         settled = self.outcome.done.keys() | self.outcome.failures.keys()
@@ -199,17 +208,18 @@ class _Run:
 
     # -- listening ---------------------------------------------------------------------------------
 
-    def _listen(self, worker: _Worker) -> None:
+    def _listen(self, worker: _Worker) -> bool:
+        """Take note of what a worker says; whether it is free again."""
         assert worker.cell is not None
         try:
             kind, *rest = worker.pipe.recv()
         except (EOFError, ConnectionResetError):
             self._lost(worker)
-            return
+            return True
         index = self.workers.index(worker)
         if kind == "progress":
             self.notify(Event("progress", worker.cell, rest[0], rest[1], index))
-            return
+            return False
         planned, cell = worker.planned, worker.cell
         worker.cell = None
         if kind == "done":
@@ -219,6 +229,7 @@ class _Run:
             self._make_again(planned, rest[0])
         else:
             self._fail(planned, cell, rest[0], rest[1])
+        return True
 
     def _lost(self, worker: _Worker) -> None:
         assert worker.cell is not None
@@ -234,6 +245,7 @@ class _Run:
 
     def _make_again(self, planned: str, damaged: str) -> None:
         """Put the cell back, and the one whose artefact was damaged before it."""
+        self.missing.clear()
         self.retried.add(damaged)
         self.waiting.add(planned)
         for origin, key in list(self.outcome.done.items()):

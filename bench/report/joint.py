@@ -1,4 +1,4 @@
-"""One table over several reports: what the same methods did on different datasets."""
+"""One table and page over several reports: what the same methods did on different datasets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.files import write_atomically
+from bench.report.page import everyone, render_page
+from bench.report.style import looks
 from bench.report.tables import NOT_REPRODUCIBLE, leaderboard, sorted_rows, write_csv
 
 if TYPE_CHECKING:
@@ -13,13 +16,21 @@ if TYPE_CHECKING:
 
 
 def write_joint(folder: Path, reports: Sequence[Path]) -> Path:
-    """Join the rows of several report folders, each of its own dataset, into leaderboard.csv and rows.csv of
-    `folder`; returns the leaderboard's path. Lines of different datasets are never ranked against each other.
+    """Join the rows of several report folders, each of its own dataset, into leaderboard.csv, rows.csv and a
+    page of `folder`; returns the leaderboard's path. Lines of different datasets are never ranked against
+    each other, and curves and faces stay in the pages of their own.
     """
     rows = sorted_rows(_rows(reports))
     write_csv(rows, folder / "rows.csv", digits=None)
-    board = leaderboard(rows).drop(columns=list(NOT_REPRODUCIBLE))
-    return write_csv(board, folder / "leaderboard.csv")
+    board = leaderboard(rows)
+    names = [str(name) for name in rows["dataset"].unique()]
+    told = {
+        "dataset_title": ", ".join(names),
+        "reports": [report.name for report in reports],
+    }
+    page = render_page(board, rows, {}, None, told, looks(*everyone(rows)))
+    write_atomically(folder / "index.html", page.encode())
+    return write_csv(board.drop(columns=list(NOT_REPRODUCIBLE)), folder / "leaderboard.csv")
 
 
 def _rows(reports: Sequence[Path]) -> pd.DataFrame:

@@ -46,7 +46,9 @@
         mark.setAttribute("aria-label", mark.told.says);
       }
       for (const name of all(`text[data-l="${mark.dataset.l}"]`, chart)) {
-        name.setAttribute("transform", `translate(${here - x} 0)`);
+        const [from, room] = [Number(name.getAttribute("x")), name.getComputedTextLength()];
+        const moved = Math.max(2 - from, Math.min(here - x, chart.viewBox.baseVal.width - room - from));
+        name.setAttribute("transform", `translate(${rung ? moved : 0} 0)`);
         name.classList.toggle("gone", Boolean(rung) && !ends);
       }
       if (!rung || ends) marks.push({ mark, x: here, y });
@@ -96,9 +98,11 @@
     note.textContent = `Leak of the rung ${rung} alone, by the strongest attacker on it, and the front that follows from it. Verdict, ranks and the column Leak are of the worst rung.`;
     for (const [column, heading] of [...board.tHead.rows[0].cells].entries()) {
       if (!heading.dataset.rung) continue;
-      for (const row of board.rows) {
-        row.cells[column].classList.toggle("other", Boolean(rung) && heading.dataset.rung !== rung);
-        row.cells[column].classList.toggle("chosen", heading.dataset.rung === rung);
+      const [chosen, worst] = [heading.dataset.rung === rung, heading.dataset.rung === "worst"];
+      for (const { cells } of board.rows) {
+        cells[column].classList.toggle("chosen", chosen);
+        // On a narrow screen the chosen rung stands in the worst one's stead.
+        cells[column].classList.toggle(worst ? "stead" : "other", Boolean(rung) && !chosen);
       }
       if (heading.dataset.rung === rung) sort(heading, column, true);
     }

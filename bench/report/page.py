@@ -82,7 +82,7 @@ def write_report(
     rows = sorted_rows(rows)
     curves = sorted_rows(curves[list(CURVE_COLUMNS)])
     board = leaderboard(rows)
-    table = looks(*_methods(rows, curves))
+    table = looks(*everyone(rows, curves))
     bands = all_bands(curves)
     evidence = Evidence({}, claims, beside, private and bool(samples))
     if searches is not None:
@@ -194,12 +194,13 @@ def _check(rows: pd.DataFrame, curves: pd.DataFrame, samples: Mapping[str, NDArr
         raise InputError(f"sample faces differ in number or size: {shapes}")
 
 
-def _methods(rows: pd.DataFrame, curves: pd.DataFrame) -> tuple[set[str], set[str]]:
+def everyone(rows: pd.DataFrame, curves: pd.DataFrame | None = None) -> tuple[set[str], set[str]]:
     """Methods and controls by name; a method known from its curves alone counts as a method."""
     named = rows[rows["method"].fillna("") != ""]
     is_control = named["method_role"] == "control"
     controls = {str(m) for m in named["method"][is_control]}
-    found = {str(m) for m in named["method"][~is_control]} | {str(m) for m in curves["method"].unique()}
+    found = {str(m) for m in named["method"][~is_control]}
+    found |= {str(m) for m in curves["method"].unique()} if curves is not None else set()
     return found - controls, controls
 
 

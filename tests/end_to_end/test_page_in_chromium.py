@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -12,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from chromium import chromium, complaints, requested, widen
+from PIL import Image
 from report_rows import (
     make_beside,
     make_claims,
@@ -26,8 +28,8 @@ from report_rows import (
 from bench.ladder import ADAPTIVE
 from bench.report.curves import all_bands, all_search_bands
 from bench.report.evidence import Evidence
-from bench.report.page import _methods, render_page, write_report
-from bench.report.style import looks
+from bench.report.page import everyone, render_page, write_report
+from bench.report.style import CONTROL_COLOUR, looks
 from bench.report.tables import leaderboard
 
 pytestmark = pytest.mark.slow
@@ -207,7 +209,7 @@ def test_a_threat_moves_the_points_and_shows_its_column(report: Report) -> None:
     visible = (
         "return [...document.querySelectorAll('.board thead th[data-rung]')].filter((h) => h.offsetWidth)"
     )
-    assert [h.get_attribute("data-rung") for h in report(visible)] == ["aware"]
+    assert [h.get_attribute("data-rung") for h in report(visible)] == ["worst", "aware"]
     assert "rung aware alone" in report.find(".caution.threat").text
     report.choose("[data-threat]", "")
     assert report(place) == pytest.approx(line["leak"], abs=2e-3)
@@ -302,14 +304,29 @@ def test_no_width_needs_sideways_scrolling(report: Report, width: int) -> None:
         "return [...document.querySelectorAll('.plane:not([hidden]) svg')].map((s) => s.clientWidth > 0)"
     )
     assert drawn == [width > 720, width < 720]
-    shown = report(
-        "return [...document.querySelectorAll('.board thead th')].filter((h) => h.offsetWidth > 20).length"
-    )
+    seen = "return [...document.querySelectorAll('.board thead th')].filter((h) => h.offsetWidth > 20).length"
+    shown = report(seen)
     assert shown == 4 if width == 390 else shown > 10
+    report.choose("[data-threat]", "aware")
+    # The chosen rung stands in the worst one's stead where there is no room for both, the others nowhere.
+    assert report(seen) == shown + (0 if width == 390 else -2)
+    assert report("return document.querySelector('.board tbody tr:not([hidden]) th').offsetWidth") > 90
+    report.choose("[data-threat]", "")
     if width == 390:
         report.click("button.more")
         assert report("return document.querySelectorAll('.board thead th.x')[2].offsetWidth") > 20
         assert report("return document.documentElement.scrollWidth") <= width
+
+
+def test_curves_are_drawn_in_the_colours_of_their_methods(report: Report) -> None:
+    table = looks(*everyone(pd.read_parquet(report.folder / "rows.parquet")))
+    methods = {look.colour for look in table.values()} - {CONTROL_COLOUR}
+    report("document.querySelector('#curves svg').scrollIntoView({block: 'center'})")
+    picture = Image.open(io.BytesIO(report.find("#curves svg").screenshot_as_png)).convert("RGB")
+    present = {"#{:02x}{:02x}{:02x}".format(*pixel) for _, pixel in picture.getcolors(1 << 20)}
+    drawn = report("return document.querySelector('#curves svg').querySelectorAll('.roc.method').length")
+    assert drawn >= 2
+    assert len(methods & present) >= drawn - 1, "one may lie wholly below others"
 
 
 def test_what_can_be_operated_has_a_name_for_screen_readers(report: Report) -> None:
@@ -381,7 +398,7 @@ def test_a_large_page_is_small_enough_and_opens(
         all_bands(curves),
         make_samples(60, people=6, size=64),
         make_provenance(),
-        looks(*_methods(rows, curves)),
+        looks(*everyone(rows, curves)),
         evidence=Evidence(all_search_bands(make_searches(60)), make_claims(), make_beside()),
     )
     path = tmp_path / "index.html"

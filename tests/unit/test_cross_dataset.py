@@ -148,3 +148,6 @@ def test_reports_of_several_datasets_share_one_leaderboard(tmp_path: Path) -> No
     assert list(dict.fromkeys(board["dataset"])) == ["lfw", "utkface"]
     assert (board.groupby("dataset").size() == len(board) / 2).all()
     assert (tmp_path / "rows.csv").is_file()
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert '<option value="lfw">' in page
+    assert '<option value="utkface">' in page

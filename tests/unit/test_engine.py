@@ -144,3 +144,15 @@ def test_a_damaged_input_is_made_again(work):
     assert second.key in outcome.done
     assert work.runs("a") == 2
     assert work.runs("b") == 1
+
+
+def test_what_hangs_on_a_failure_is_given_up_without_waiting(work, monkeypatch):
+    work.add("bad", error=True)
+    for n in range(12):
+        work.add(f"reader {n:02}", inputs=[f"reader {n - 1:02}" if n else "bad"])
+    waits = []
+    real = local.wait
+    monkeypatch.setattr(local, "wait", lambda pipes, timeout: waits.append(pipes) or real(pipes, timeout))
+    outcome = work.run()
+    assert sum(f.blocked for f in outcome.failures.values()) == 12
+    assert all(waits)  # nobody was ever waited for where nobody worked

@@ -22,7 +22,7 @@ from bench.inference.environment import environment
 from bench.report.cost import FIGURES, Costs, Setting, components
 from bench.report.cost_tables import read_machines, refuse_measured
 from bench.report.curves import all_bands
-from bench.report.page import _methods, render_page, write_report
+from bench.report.page import everyone, render_page, write_report
 from bench.report.style import looks
 from bench.report.tables import leaderboard
 from bench.report.throughput_view import machine_views, method_grid
@@ -216,7 +216,7 @@ def text(rows: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def page_of(rows: pd.DataFrame, costs: Costs | None) -> str:
     curves = make_curves(3, matchers=1).head(0)
-    table = looks(*_methods(rows, curves))
+    table = looks(*everyone(rows, curves))
     return render_page(leaderboard(rows), rows, all_bands(curves), None, make_provenance(), table, costs)
 
 

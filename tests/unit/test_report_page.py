@@ -27,7 +27,7 @@ from report_rows import (
 
 from bench.errors import InputError
 from bench.report.curves import all_bands
-from bench.report.page import _methods, render_page, write_report
+from bench.report.page import everyone, render_page, write_report
 from bench.report.sections import sections
 from bench.report.style import looks
 from bench.report.tables import leaderboard
@@ -82,7 +82,7 @@ def page_of(rows: pd.DataFrame, curves: pd.DataFrame, samples: Any = None, prove
         all_bands(curves),
         samples,
         make_provenance() if provenance is None else provenance,
-        looks(*_methods(rows, curves)),
+        looks(*everyone(rows, curves)),
     )
 
 
@@ -401,7 +401,7 @@ def test_without_samples_there_is_no_face(rows: pd.DataFrame, curves: pd.DataFra
 
 
 def test_one_colour_a_method_everywhere(page: Page, rows: pd.DataFrame, curves: pd.DataFrame) -> None:
-    table = looks(*_methods(rows, curves))
+    table = looks(*everyone(rows, curves))
     colours = dict(re.findall(r"\.t(\d+)\{--c:(#[0-9a-f]{6})\}", page.raw))
     assert sorted(colours.values()) == sorted(look.colour for look in table.values())
     (legend,) = [a["class"] for a in page.all("section") if a.get("id") == "m-san"]

@@ -15,7 +15,7 @@ from report_rows import make_curves, make_rows, make_samples, make_searches
 
 from bench.report import curve_plots, method_plots, plots
 from bench.report.curves import all_bands, all_search_bands, lowest_miss
-from bench.report.page import _methods
+from bench.report.page import everyone
 from bench.report.style import Look, looks
 from bench.report.tables import groups, leaderboard
 from bench.results import to_frame
@@ -46,7 +46,7 @@ def board(rows: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def table(rows: pd.DataFrame, curves: pd.DataFrame) -> Mapping[str, Look]:
-    return looks(*_methods(rows, curves))
+    return looks(*everyone(rows, curves))
 
 
 def gender(board: pd.DataFrame) -> pd.DataFrame:
@@ -130,7 +130,7 @@ def stages() -> pd.DataFrame:
 
 
 def test_auc_is_drawn_against_the_number_in_which_outputs_differ(stages: pd.DataFrame) -> None:
-    table = looks(*_methods(stages, make_curves(3, matchers=1)))
+    table = looks(*everyone(stages, make_curves(3, matchers=1)))
     figure = method_plots.steps(stages, gender(leaderboard(stages)), "gender", table)
     assert figure is not None
     titles = [axes.get_title(loc="left") for axes in figure.axes]
@@ -146,7 +146,7 @@ def test_auc_is_drawn_against_the_number_in_which_outputs_differ(stages: pd.Data
 
 
 def test_kept_bars_are_as_long_as_the_accuracy_lost(stages: pd.DataFrame) -> None:
-    table = looks(*_methods(stages, make_curves(3, matchers=1)))
+    table = looks(*everyone(stages, make_curves(3, matchers=1)))
     lines = gender(leaderboard(stages))
     figure = method_plots.kept(stages, lines, "gender", table)
     assert figure is not None
@@ -175,7 +175,7 @@ def test_names_are_text_and_never_markup_or_mathematics() -> None:
     rows["method"] = rows["method"].replace("san", evil)
     curves = make_curves(3, matchers=1)
     curves["method"] = curves["method"].replace("san", evil)
-    table = looks(*_methods(rows, curves))
+    table = looks(*everyone(rows, curves))
     files = dict(plots.figures(leaderboard(rows), rows, all_bands(curves), None, table))
     for name, data in files.items():
         if name.endswith(".svg"):
