@@ -208,9 +208,10 @@ def _agrees(wanted: Mapping[str, Any], key: tuple[Any, ...]) -> bool:
 def run(config: RunConfig, say: Callable[[str], None]) -> pd.DataFrame:
     """Re-test all claims on what the store holds of a run, write claims.csv beside its leaderboard, and
     return the table. Nothing is computed anew."""
+    from bench.collected import collect
     from bench.planning.build import build
     from bench.report.claims import write_claims
-    from bench.run import collect, finished, folder_of
+    from bench.run import finished, folder_of
     from bench.store import Store
 
     plan = build(config)

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench import __version__
 from bench.discover import PACKAGES, components, load_class
 from bench.errors import Unavailable
-from bench.run import machine
+from bench.machine import machine
 from bench.weights import WeightsFolder, pretrained_file
 
 

@@ -14,11 +14,13 @@ from bench.config import RunConfig
 from bench.engines.local import Outcome
 from bench.errors import UsageError
 from bench.faces import ATTACK, DEVELOP
+from bench.machine import machine
 from bench.planning.build import Learner, build_fits
 from bench.planning.plan import Plan
 from bench.progress import Progress
 from bench.record import commit
-from bench.run import environment_of, execute, folder_of, machine, training_curves
+from bench.run import environment_of, execute, folder_of
+from bench.run_report import training_curves
 from bench.stages.fit import as_stored
 from bench.store import Artefact, Store
 

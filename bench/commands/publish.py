@@ -14,9 +14,7 @@ _NOT_WHOLE = 1
 def publish(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="RUN_FOLDER", help="report folders of one dataset; default runs/synthetic"
-        ),
+        typer.Argument(metavar="RUN_FOLDER", help="report folders of one dataset; default runs/synthetic"),
     ] = None,
     to: Annotated[Path, typer.Option("--to", help="folder of all published results")] = Path("results"),
     name: Annotated[str, typer.Option(help="folder there; default the dataset's name")] = "",

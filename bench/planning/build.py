@@ -242,7 +242,8 @@ class _Planner:
             "resamples": self.config.resamples,
             "seed": self.cells.seed,
             "draw_seed": self.config.seed,
-            "source": discover.code_hash("bench.stages.score"),
+            # Reached through the configuration; how figures are drawn does not change them.
+            "source": discover.code_hash("bench.stages.score", ("bench.protocols", "bench.report")),
         }
 
     def _number_params(self, output: Output) -> dict[str, Any]:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PAGE, COLUMNS = "index.html", "columns.csv"
-_ALSO = ("throughput.csv", "seeds.csv", "beside.csv", "claims.csv")
+_ALSO = ("throughput.csv", "seeds.csv", "beside.csv", "claims.csv", "cmc.csv")
 """Tables of a report that are published where it has them."""
 _NAMED = 5
 

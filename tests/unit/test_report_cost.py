@@ -19,6 +19,7 @@ from bench.cli import _read_config
 from bench.config import RunConfig
 from bench.errors import InputError
 from bench.inference.environment import environment
+from bench.provenance import setting
 from bench.report.cost import FIGURES, Costs, Setting, components
 from bench.report.cost_tables import read_machines, refuse_measured
 from bench.report.curves import all_bands
@@ -26,7 +27,7 @@ from bench.report.page import everyone, render_page, write_report
 from bench.report.style import looks
 from bench.report.tables import leaderboard
 from bench.report.throughput_view import machine_views, method_grid
-from bench.run import measured_machines, setting
+from bench.run import measured_machines
 from bench.throughput.table import FAILED, LEFT_OUT, Row
 
 OUTPUTS = [("san", "op"), ("blur", ""), ("big", ""), ("template_noise", ""), ("slow_one", "")]

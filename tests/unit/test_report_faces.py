@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.collected import samples
 from bench.config import load_config
 from bench.engines.local import Outcome
 from bench.reproduce import command_of
-from bench.run import samples
 from bench.store import Artefact, Store
 
 

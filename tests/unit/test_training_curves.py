@@ -16,7 +16,8 @@ from bench.engines.local import Outcome
 from bench.planning.plan import Plan
 from bench.report.style import Look
 from bench.report.training_curves import Training, curve_table, training_figure, write_training_curves
-from bench.run import folder_of, training_curves
+from bench.run import folder_of
+from bench.run_report import training_curves
 from bench.store import Artefact, Store
 
 LOOKS = {"san": Look("#009ce4", "o")}
