@@ -70,7 +70,14 @@ class Report:
         widen(self.browser, width)
         self.browser.get("about:blank")
         complaints(self.browser), requested(self.browser)
-        self.browser.get((self.folder / "index.html").as_uri())
+        address = (self.folder / "index.html").as_uri()
+        self.browser.get(address)
+        # On a busy machine the driver may answer while the blank page is still the one that is spoken to.
+        there = f"return location.href == {address!r} && document.readyState == 'complete'"
+        until = time.monotonic() + 30
+        while not self(there):
+            assert time.monotonic() < until, "the page did not open"
+            time.sleep(0.05)
 
     def find(self, selector: str) -> Any:
         return self.browser.find_element("css selector", selector)
