@@ -121,13 +121,18 @@ def _about(about: dict[str, Any], board: pd.DataFrame) -> str:
 
 
 def _pictures(folder: Path, board: pd.DataFrame) -> list[str]:
-    """The plane of the first group of the leaderboard."""
-    found = [f"plane_{slug(name)}.png" for name, _ in groups(board)]
+    """The plane of the group with the most lines."""
+    largest_first = sorted(groups(board), key=lambda group: -len(group[1]))
+    found = [f"plane_{slug(name)}.png" for name, _ in largest_first]
     return [name for name in found if (folder / "plots" / name).is_file()][:1]
 
 
 def _table(board: pd.DataFrame) -> str:
-    """One table: a line for each output and attribute, with what tells groups apart in front."""
+    """One table: a line for each output and attribute, with what tells groups apart in front; first the
+    attributes that most outputs hide."""
+    hidden = board[board["role"] != "control"].groupby("attribute").size()
+    often = board["attribute"].map(hidden).fillna(0).sort_values(ascending=False, kind="stable")
+    board = board.loc[often.index]
     telling = ["attribute", *(key for key in _TELLING if board[key].nunique(dropna=False) > 1)]
     quality = [m for m in ("lpips", "lpips_alex", "niqe", "niqe_fitted", "ssim") if board[m].notna().any()][
         :2

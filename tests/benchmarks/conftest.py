@@ -44,6 +44,9 @@ def compare(request: pytest.FixtureRequest) -> Compare:
     return add
 
 
+@pytest.hookimpl(
+    trylast=True
+)  # after the figures of pytest-benchmark, so that the table ends what is printed
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     rows = config.stash.get(_ROWS, [])
     if not rows:

@@ -25,7 +25,7 @@ from bench.metrics.verification import pairs_within
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
-FIRST = int(os.environ.get("BENCH_SPEED_TEST", "300"))
+FIRST = int(os.environ.get("BENCH_SPEED_TEST", "160"))
 TIMES, PHOTOS = (1, 2, 4, 8), 5
 RUN = [
     "--methods=original,blur,noise,san,flowsan:n=3,privacynet",
