@@ -6,15 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench import discover
 from bench.components.base import Context
+from bench.components.method_base import AnyMethod
 from bench.errors import BenchError, ContractError, Unavailable
 from bench.faces import Faces
 from bench.weights import WeightsFolder
+
+M = TypeVar("M", bound=AnyMethod)
 
 CHECK_PRESET = "check"
 """The preset a trained component offers for this: the same code, a handful of steps."""
@@ -83,6 +87,17 @@ def same(first: NDArray[np.generic], second: NDArray[np.generic], when: str) -> 
     """Raises ContractError where two outputs are not equal to the bit."""
     if not np.array_equal(first, second, equal_nan=first.dtype.kind == "f"):
         raise ContractError(f"the output differs {when}")
+
+
+def stored_twin(method: M) -> M:
+    """Another instance that takes up what a fitted `method` stores; ContractError if that is nothing."""
+    state = method.state()
+    if not state:
+        raise ContractError("`state` is empty after `fit`, so nothing would be stored")
+    twin = type(method)(tuple(method.attributes.values()), preset=CHECK_PRESET)
+    twin.part = method.part
+    twin.restore(state)
+    return twin
 
 
 def untouched(now: NDArray[np.generic], before: NDArray[np.generic], hook: str) -> None:

@@ -9,10 +9,10 @@ from functools import cache, partial
 import numpy as np
 
 from bench.checks.common import (
-    CHECK_PRESET,
     Finding,
     context,
     same,
+    stored_twin,
     tried,
     two_pools,
     unit_vectors,
@@ -56,12 +56,7 @@ def _learns(method: EmbeddingMethod, variant: Variant) -> None:
     with tempfile.TemporaryDirectory() as folder:
         method.fit(templates, validation, context(folder))
     untouched(templates.vectors, before, "_fit")
-    state = method.state()
-    if not state:
-        raise ContractError("`state` is empty after `fit`, so nothing would be stored")
-    twin = type(method)(templates.attributes, preset=CHECK_PRESET)
-    twin.part = method.part
-    twin.restore(state)
+    twin = stored_twin(method)
     same(method.protect(templates, variant), twin.protect(templates, variant), "after `restore`")
 
 

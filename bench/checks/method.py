@@ -14,7 +14,17 @@ import numpy as np
 
 from bench import discover
 from bench.auxiliaries import untrained
-from bench.checks.common import CHECK_PRESET, Finding, context, same, tiny_faces, tried, two_pools, untouched
+from bench.checks.common import (
+    CHECK_PRESET,
+    Finding,
+    context,
+    same,
+    stored_twin,
+    tiny_faces,
+    tried,
+    two_pools,
+    untouched,
+)
 from bench.checks.embedding_method import check_embedding_method
 from bench.components.embedding_method import EmbeddingMethod
 from bench.components.method import Method, Protected, Verdict, resize, to_tensor
@@ -91,12 +101,7 @@ def _learns(method: Method, variants: list[Variant]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         method.fit(faces, validation, opponents, context(folder))
     untouched(faces.images, before, "_fit")
-    state = method.state()
-    if not state:
-        raise ContractError("`state` is empty after `fit`, so nothing would be stored")
-    twin = type(method)(faces.attributes, preset=CHECK_PRESET)
-    twin.part = method.part
-    twin.restore(state)
+    twin = stored_twin(method)
     variant = next(v for v in variants if not v.oracle)
     with _told(method):
         same(method.protect(faces, variant).images, twin.protect(faces, variant).images, "after `restore`")

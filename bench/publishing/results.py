@@ -196,12 +196,15 @@ def refuse_mixed_rows(part: Results) -> None:
 
 def refuse_mixed(one: Results, other: Results) -> None:
     """Raises UsageError, naming what differs, when rows of two sources do not go into one table."""
+    mine, theirs = _quality(one.rows), _quality(other.rows)
+    measured = [
+        f"recipe of {metric}: {mine[metric][0]} and {theirs[metric][0]}"
+        for metric in mine
+        if metric in theirs and mine[metric] != theirs[metric]
+    ]
     for first in one.runs:
         for second in other.runs:
-            found = list(_recipe_differs(first, second))
-            for metric, recipes in _quality(one.rows).items():
-                if recipes != (theirs := _quality(other.rows).get(metric, recipes)):
-                    found.append(f"recipe of {metric}: {recipes[0]} and {theirs[0]}")
+            found = [*_recipe_differs(first, second), *measured]
             if found:
                 more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
                 raise UsageError(

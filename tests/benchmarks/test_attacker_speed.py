@@ -12,7 +12,6 @@ which is timed beside it. Only the predictions are asserted.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -25,6 +24,8 @@ from attackers.knn import NearestNeighbours
 from attackers.svm import SupportVectorMachine
 from bench.api import Attribute, Context, yes_no
 from bench.together import fit_together, scores_together
+
+from .cpu_time import cpu_seconds
 
 pytestmark = pytest.mark.benchmark
 
@@ -66,12 +67,6 @@ def faces(rng: np.random.Generator, labels: dict[str, NDArray[np.int64]]) -> Vec
     for attribute in ATTRIBUTES:
         found += 0.5 * shared.standard_normal((len(attribute.classes), DIMENSIONS))[labels[attribute.name]]
     return unit(found + 1.5 * rng.standard_normal((count, DIMENSIONS)))
-
-
-def cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.process_time()
-    result = work()
-    return time.process_time() - start, result
 
 
 def test_thirty_variants_beside_one_by_one(benchmark: Any, compare: Any) -> None:

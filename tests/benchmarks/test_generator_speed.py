@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import median
 from typing import Any
 
 import pytest
@@ -33,6 +31,8 @@ from bench.throughput.samples import ATTRIBUTES, random_faces
 from methods._blocks.networks import NearestConv
 from methods._blocks.san_autoencoder import SanAutoencoder
 from methods._blocks.san_family import PAPER, QUICK, new_network
+
+from .cpu_time import in_turns
 
 pytestmark = pytest.mark.benchmark
 ROUNDS, GOAL = 5, 2.0
@@ -163,15 +163,9 @@ def trained(network: nn.Module) -> nn.Module:
 
 def seconds(calls: Sequence[Callable[[], Any]]) -> list[float]:
     """CPU seconds of each, median; after one call that does not count."""
-    times: list[list[float]] = [[] for _ in calls]
     for call in calls:
         call()
-    for _ in range(ROUNDS):
-        for call, taken in zip(calls, times, strict=True):
-            start = time.process_time()
-            call()
-            taken.append(time.process_time() - start)
-    return [median(taken) for taken in times]
+    return list(in_turns({str(n): call for n, call in enumerate(calls)}, ROUNDS).values())
 
 
 @pytest.mark.parametrize("case", [*GENERATORS, *EMBEDDERS], ids=lambda case: case.name)

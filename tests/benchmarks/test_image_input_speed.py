@@ -11,10 +11,8 @@ comes back, and that tensors differ by no more than resampling filters do.
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -32,6 +30,8 @@ from bench.datasets.celeba import _square
 from bench.geometry import CELEBA_LANDMARKS
 from bench.quality.perceptual import symmetric
 from bench.store import Artefact, Store
+
+from .cpu_time import in_turns
 
 pytestmark = pytest.mark.benchmark
 
@@ -60,16 +60,6 @@ def in_batches(images: Images) -> None:
     """A batch after the other, as a stage meets them."""
     for start in range(0, len(images), BATCH):
         symmetric(images[start : start + BATCH])
-
-
-def medians(works: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(ROUNDS):
-        for name, work in works.items():
-            start = time.process_time()
-            work()
-            seconds[name].append(time.process_time() - start)
-    return {name: float(np.median(times)) for name, times in seconds.items()}
 
 
 @pytest.mark.parametrize("size", [112, 224])
@@ -108,14 +98,15 @@ def test_image_input(files: FolderImages, tmp_path: Path, compare: Callable[...,
     assert grey_levels.mean() < 2
     assert found.shape == expected.shape
 
-    took = medians(
+    took = in_turns(
         {
             "peer": lambda: [peer(name) for name in names],
             "files": lambda: [symmetric(squares(group)) for group in groups],
             "aligned": lambda: [symmetric(aligned(group)) for group in groups],
             "at hand": lambda: in_batches(faces),
             "stored": lambda: in_batches(store.load(KEY).arrays["images"]),
-        }
+        },
+        ROUNDS,
     )
     ratio = {name: took["peer"] / seconds for name, seconds in took.items()}
     who = "PIL, Resize, ToTensor, Normalize"
@@ -139,7 +130,8 @@ def test_decoders_agree_in_every_pixel(files: FolderImages, compare: Callable[..
     for name in data:
         assert np.array_equal(ours(name), pillow(name))
         assert np.array_equal(decode_jpeg(files, name, 178, 218, "")[..., ::-1], pillow(name))
-    took = medians(
-        {"pillow": lambda: [pillow(name) for name in data], "ours": lambda: [ours(name) for name in data]}
+    took = in_turns(
+        {"pillow": lambda: [pillow(name) for name in data], "ours": lambda: [ours(name) for name in data]},
+        ROUNDS,
     )
     compare("decoding a JPEG, 178x218", "PIL", took["pillow"] / took["ours"], None, "equal in every pixel")

@@ -10,7 +10,6 @@ network in eager torch. Only what does not depend on the machine is asserted: th
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,8 @@ from bench.metrics.niqe import FEATURES, niqe
 from bench.quality import features, perceptual
 from bench.weights import WeightsFolder
 
+from .cpu_time import cpu_seconds
+
 pytestmark = pytest.mark.benchmark
 
 ROUNDS, IMAGES = 3, 16
@@ -40,12 +41,6 @@ def pictures(size: int) -> NDArray[np.uint8]:
     smooth = np.stack([cv2.resize(c, (size, size), interpolation=cv2.INTER_CUBIC) for c in coarse])
     noisy = np.clip(smooth + rng.normal(0, 3, smooth.shape), 0, 255).astype(np.uint8)
     return np.repeat(noisy[..., None], 3, axis=3)
-
-
-def cpu_seconds(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
-    start = time.process_time()
-    result = work(*arguments)
-    return time.process_time() - start, result
 
 
 def median_of(work: Callable[..., Any], *arguments: Any, rounds: int = ROUNDS) -> tuple[float, Any]:

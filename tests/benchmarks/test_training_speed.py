@@ -10,11 +10,9 @@ No speed is asserted, and no goal is set.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -22,6 +20,8 @@ from torch import Tensor
 from bench.api import Context
 from bench.throughput.training import Handed, handed_by, own_steps, public_steps
 from bench.training import adam
+
+from .cpu_time import in_turns
 
 pytestmark = pytest.mark.benchmark
 
@@ -37,18 +37,11 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def cpu_seconds(work: Callable[[], Any]) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
-def in_turns(works: Mapping[str, Callable[[], Any]], turns: int = TURNS) -> dict[str, float]:
+def settled(works: Mapping[str, Callable[[], Any]], turns: int = TURNS) -> dict[str, float]:
     """Median CPU seconds of each, after one call that does not count."""
     for work in works.values():
         work()
-    taken = [{name: cpu_seconds(work) for name, work in works.items()} for _ in range(turns)]
-    return {name: float(np.median([turn[name] for turn in taken])) for name in works}
+    return in_turns(works, turns)
 
 
 def handed(name: str) -> Handed:
@@ -58,7 +51,7 @@ def handed(name: str) -> Handed:
 @pytest.mark.parametrize("name", METHODS)
 def test_a_loop_beside_the_public_style(name: str, compare: Callable[..., None]) -> None:
     own, public = handed(name), handed(name)
-    seconds = in_turns({"own": own_steps(own), "public": public_steps(public)})
+    seconds = settled({"own": own_steps(own), "public": public_steps(public)})
     rate = own.cycle / seconds["own"]
     compare(
         f"training steps of {name}",
@@ -72,7 +65,7 @@ def test_a_loop_beside_the_public_style(name: str, compare: Callable[..., None])
 def test_what_a_loop_adds_to_the_networks(compare: Callable[..., None]) -> None:
     """The same with a task that costs next to nothing: data, losses, bookkeeping."""
     own, public = idle(handed("privacynet")), idle(handed("privacynet"))
-    seconds = in_turns({"own": own_steps(own), "public": public_steps(public)}, 5 * TURNS)
+    seconds = settled({"own": own_steps(own), "public": public_steps(public)}, 5 * TURNS)
     compare(
         "a step but for networks and losses",
         "JPEG by PIL, .item() each loss",
@@ -88,7 +81,7 @@ def test_an_optimiser_step(compare: Callable[..., None]) -> None:
     for parameter in parameters:
         parameter.grad = torch.full_like(parameter, 0.01)
     ours, plain = adam(parameters, 1e-4), torch.optim.Adam(parameters, 1e-4)
-    seconds = in_turns({"own": ours.step, "public": plain.step}, 5 * TURNS)
+    seconds = settled({"own": ours.step, "public": plain.step}, 5 * TURNS)
     count = sum(p.numel() for p in parameters)
     compare(
         "a step of Adam", "torch's default", seconds["public"] / seconds["own"], None, f"{count:,} weights"

@@ -7,7 +7,6 @@ alone, <= 100 MB beyond the embeddings. Only what does not depend on the machine
 """
 
 import os
-import time
 import tracemalloc
 
 import numpy as np
@@ -18,6 +17,8 @@ from bench.metrics.pairs import score_tiles
 from bench.metrics.uncertainty import identity_weights, resampled_roc
 from bench.metrics.verification import compare, pairs_within
 from bench.metrics.verification_bootstrap import identity_counts, resampled_rates
+
+from .cpu_time import cpu_seconds, in_turns
 
 pytestmark = pytest.mark.benchmark
 
@@ -68,12 +69,6 @@ def searches(vectors, ids):
     return found.cmc()[0], found.at_fpir(0.01).tpir
 
 
-def cpu_seconds(work, *arguments):
-    start = time.process_time()
-    result = work(*arguments)
-    return time.process_time() - start, result
-
-
 def test_all_pairs_beside_sklearn_and_the_product_alone(benchmark, embedded, compare):
     engine(*embedded)  # compiles or loads the kernels
     searches(*embedded)
@@ -83,11 +78,7 @@ def test_all_pairs_beside_sklearn_and_the_product_alone(benchmark, embedded, com
         "with intervals": with_intervals,
         "searches": searches,
     }
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(ROUNDS):
-        for name, work in works.items():
-            seconds[name].append(cpu_seconds(work, *embedded)[0])
-    middle = {name: float(np.median(times)) for name, times in seconds.items()}
+    middle = in_turns(works, ROUNDS, *embedded)
     middle["roc_curve"], expected = cpu_seconds(peer, *embedded)
     found = benchmark.pedantic(engine, args=embedded, rounds=ROUNDS)
     ratios = {
