@@ -107,6 +107,7 @@ class Recent:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.items: OrderedDict[tuple[str, ...], tuple[Any, int]] = OrderedDict()
+        self.held = 0
 
     def get(self, key: tuple[str, ...], make: Callable[[], tuple[T, int]]) -> T:
         """The object under `key`, made by `make() -> (object, bytes)` when it is not at hand."""
@@ -116,8 +117,10 @@ class Recent:
             return value
         made, size = make()
         self.items[key] = (made, size)
-        while sum(s for _, s in self.items.values()) > self.limit and len(self.items) > 1:
-            self.items.popitem(last=False)
+        self.held += size
+        while self.held > self.limit and len(self.items) > 1:
+            _, (_, dropped) = self.items.popitem(last=False)
+            self.held -= dropped
         return made
 
 

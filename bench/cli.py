@@ -16,10 +16,13 @@ import typer
 from bench import __version__
 from bench.commands.compare import compare
 from bench.commands.data import app as data_commands
+from bench.commands.plan import plan
 from bench.commands.publish import publish
+from bench.commands.store import app as store_commands
 from bench.commands.throughput import throughput
 from bench.commands.weights import app as weights_commands
 from bench.errors import BenchError, InputError, Unavailable, UsageError
+from bench.shown import one_line
 
 if TYPE_CHECKING:
     from bench.config import RunConfig
@@ -34,6 +37,7 @@ app = typer.Typer(
 
 app.add_typer(weights_commands, name="weights")
 app.add_typer(data_commands, name="data")
+app.add_typer(store_commands, name="store")
 app.command()(throughput)
 
 # typer does not name the class that its errors of usage share.
@@ -86,7 +90,10 @@ _SHARED_OPTIONS: dict[str, Any] = {
     "test_on": Annotated[
         list[str] | None,
         typer.Option(
-            help="datasets to evaluate on, one after the other, separated by commas; see --train-on"
+            "--test-on",
+            "--datasets",
+            help="datasets to evaluate on, in one run with one table over all, separated by commas; each "
+            "learns on itself unless --train-on says otherwise",
         ),
     ],
     "weights": _Weights,
@@ -139,6 +146,14 @@ _SHARED_OPTIONS: dict[str, Any] = {
     "seeds": Annotated[int | None, typer.Option(help="how many seeds to run, from --seed upwards")],
     "workers": Annotated[int | None, typer.Option(help="worker processes; default: one a core")],
     "device": Annotated[str | None, typer.Option(help="torch device of the workers")],
+    "engine": Annotated[
+        str | None,
+        typer.Option(help="where cells are worked on: local (default), this machine; ray, a Ray cluster"),
+    ],
+    "address": Annotated[
+        str | None,
+        typer.Option(help="Ray cluster: HOST:PORT, ray://HOST:PORT, or auto (default): the one running here"),
+    ],
     "inference": Annotated[
         str | None,
         typer.Option(
@@ -209,25 +224,7 @@ def run(
         raise typer.Exit(SOME_FAILED)
 
 
-@app.command()
-@_configured
-def plan(config: RunConfig) -> None:
-    """Show what a run would do and what is already done, without doing anything."""
-    from bench.planning.build import build
-    from bench.sources import evaluations
-    from bench.store import Store
-
-    kept = Store(config.store)
-    for part in evaluations(config):
-        planned = build(part)
-        to_do = 0.0
-        for cell in planned.cells.values():
-            done = kept.has(cell.key)
-            to_do += 0 if done else cell.cost
-            print(f"{'done' if done else 'to do':6} {cell.stage:13} {cell.key[:12]}  {cell.title}")
-        for missing in planned.missing:
-            print(f"unavailable: {missing.kind} {missing.name}: {missing.reason}; {missing.remedy}")
-        print(f"{part.dataset}: {len(planned.cells)} cells, about {to_do:.0f} core-seconds to do")
+app.command()(_configured(plan))
 
 
 @app.command()
@@ -263,7 +260,7 @@ def claims(config: RunConfig) -> None:
 
     for part in evaluations(config):
         for line in to_lines(retest_claims(part, _say)):
-            print(line)
+            print(one_line(line))
 
 
 @app.command()
@@ -303,12 +300,12 @@ def list_components(kind: Annotated[Kind, typer.Argument(help="what to list")]) 
 
     for name, listed in components(kind.value.removesuffix("s")).items():
         if listed.problem:
-            print(f"{name:28} unavailable: {listed.problem}")
+            print(one_line(f"{name:28} unavailable: {listed.problem}"))
             continue
         tags = [str(listed.metadata[key]) for key in ("role", "reads") if key in listed.metadata]
         tag = f" ({', '.join(tags)})" if tags else ""
         paper = f" [{listed.metadata['paper']}]" if listed.metadata.get("paper") else ""
-        print(f"{name:28} {listed.title}{paper}{tag}")
+        print(one_line(f"{name:28} {listed.title}{paper}{tag}"))
 
 
 @app.command()
@@ -328,7 +325,7 @@ def check(
         findings = check_component(name, data=tuple(data or ()))
         for finding in findings:
             why = f": {finding.why}" if finding.why else ""
-            print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}{why}")
+            print(one_line(f"{'ok  ' if finding.ok else 'FAIL'} {finding.what}{why}"))
         wrong = sum(not f.ok for f in findings)
         print(f"{name}: {len(findings) - wrong} of {len(findings)} checks passed", flush=True)
         failed += wrong
@@ -358,7 +355,7 @@ def doctor(weights: _Weights = None) -> None:
     from bench.doctor import diagnose
 
     for line in diagnose(weights):
-        print(line)
+        print(one_line(line))
 
 
 app.command()(compare)
@@ -381,8 +378,13 @@ def main() -> None:
         _fail(error, str(error), BAD_USAGE)
     except BenchError as error:
         _fail(error, str(error), SOME_FAILED)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        what = f"{place}{error.strerror or error}; check the path, its permissions and the room there is"
+        _fail(error, what, SOME_FAILED)
     if status == INTERRUPTED:  # typer may also turn Ctrl-C into this status by itself
-        _say("\ninterrupted; repeat the command to continue where it stopped")
+        _say("")
+        _say("interrupted; repeat the command to continue where it stopped")
     sys.exit(status if isinstance(status, int) else DONE)
 
 
@@ -391,12 +393,12 @@ def _fail(error: Exception, message: str, status: int) -> NoReturn:
         import traceback
 
         traceback.print_exception(error)
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {one_line(message)}", file=sys.stderr)
     sys.exit(status)
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(one_line(line), file=sys.stderr, flush=True)
 
 
 def _read_config(options: Mapping[str, Any]) -> RunConfig:
@@ -422,14 +424,22 @@ def _read_config(options: Mapping[str, Any]) -> RunConfig:
 
 def _split(key: str, value: Any) -> Any:
     if isinstance(value, list) and key not in ("data", "throughput"):
-        return [name.strip() for entry in value for name in entry.split(",") if name.strip()]
+        names = [name.strip() for entry in value for name in entry.split(",") if name.strip()]
+        if not names:
+            raise UsageError(f"--{key.replace('_', '-')} names nothing; leave it out, or write a name")
+        return names
     return value
 
 
 def _assign(overrides: dict[str, Any], key: str, text: str) -> None:
-    import yaml
+    from bench.outside import parse_yaml
 
     *parents, last = key.split(".")
     for parent in parents:
         overrides = overrides.setdefault(parent, {})
-    overrides[last] = yaml.safe_load(text)
+        if not isinstance(overrides, dict):
+            raise UsageError(f"--set {key}: {parent} is given already, as one value; give it once")
+    try:
+        overrides[last] = parse_yaml(text)
+    except ValueError as error:
+        raise UsageError(f"--set {key}: the value is not YAML ({error}); put it in quotes") from error

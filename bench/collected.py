@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.engines.local import Outcome
+from bench.engines.outcome import Outcome
 from bench.planning.plan import Plan, Subject
 from bench.results import FAILED, UNAVAILABLE, Row, to_frame
 from bench.scoring.rows import SampleKey, sample_key, sample_name

@@ -12,7 +12,7 @@ from bench.errors import InputError, UsageError, unknown_name
 from bench.ladder import FOLDED, POOLED, RUNGS, STATIC
 from bench.report.contrast import KEPT_CAC, LEAK, YEARS, Output, Side, contrast
 from bench.report.draws import DRAWS, read_draws
-from bench.results import COLUMNS, SCHEMA_VERSION
+from bench.results import COLUMNS, SCHEMA_VERSION, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,8 +57,6 @@ class Run:
 
         Raises InputError for a folder that is neither, or whose rows are of another schema.
         """
-        import pandas as pd
-
         found = _record(folder)
         if found["schema"] != SCHEMA_VERSION:
             raise InputError(
@@ -66,10 +64,7 @@ class Run:
                 "repeat the run's command"
             )
         path = folder / "rows.parquet"
-        try:
-            rows = pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read {path}: {error}; repeat the run's command") from error
+        rows = read_rows(path)
         if missing := [name for name in COLUMNS if name not in rows]:
             raise InputError(f"{path} lacks the columns {', '.join(missing)}; repeat the run's command")
         draws = read_draws(folder / DRAWS) if (folder / DRAWS).is_file() else {}
@@ -216,6 +211,10 @@ def _trained_against(side: Side, output: Output) -> Iterator[str]:
 def _not_paired(one: Run, other: Run) -> str:
     """Why the two did not resample the same people in the same draws; empty if they did."""
     dataset = one.record["dataset"]
+    for run in (one, other):
+        if dataset not in run.record["data"]:
+            where = run.folder / record.RECORD
+            raise InputError(f"{where} has no fingerprints of {dataset}; repeat the run's command")
     first, second = one.record["data"][dataset], other.record["data"][dataset]
     if first.get("test") != second.get("test"):
         return "the test faces differ"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bench.errors import InputError, UsageError, unknown_name
+from bench.outside import MOST_SETTINGS, parse_yaml, read_text
 from bench.quick import with_quick
 
 ALL, DEFAULT = "all", "default"
@@ -38,7 +39,9 @@ class RunConfig(BaseModel):
         {}, description="options of the datasets in test_on, by dataset"
     )
     weights: Path | None = Field(None, description="folder of pretrained networks; else BENCH_WEIGHTS")
-    size: int = Field(0, ge=0, description="side of the images in pixels; 0: the dataset's own default")
+    size: int = Field(
+        0, ge=0, le=4096, description="side of the images in pixels; 0: the dataset's own default"
+    )
     methods: tuple[str, ...] = Field((ALL,), description="methods or method:variant")
     variants: Literal["default", "all"] = Field("default", description="which variants a bare name means")
     attackers: tuple[str, ...] = Field((DEFAULT,), description="attribute classifiers")
@@ -74,12 +77,21 @@ class RunConfig(BaseModel):
     throughput: tuple[Path, ...] = Field(
         (), description="tables of `bench throughput` that the report shows beside the run's own figures"
     )
-    seed: int = Field(0, ge=0, description="the only source of randomness")
-    seeds: int = Field(1, ge=1, description="how many seeds to run, from `seed` upwards")
-    resamples: int = Field(1000, ge=100, description="bootstrap resamples over identities")
+    seed: int = Field(0, ge=0, lt=2**32, description="the only source of randomness")
+    seeds: int = Field(1, ge=1, le=1000, description="how many seeds to run, from `seed` upwards")
+    resamples: int = Field(1000, ge=100, le=1_000_000, description="bootstrap resamples over identities")
     quality_images: int = Field(128, ge=0, description="images a variant for LPIPS and NIQE; 0: no quality")
-    workers: int = Field(0, ge=0, description="worker processes; 0: one a core")
+    workers: int = Field(0, ge=0, le=4096, description="worker processes; 0: one a core")
     device: str = Field("cpu", description="torch device of the workers")
+    engine: Literal["local", "ray"] = Field(
+        "local", description="where cells are worked on: this machine's processes, or a Ray cluster"
+    )
+    address: str = Field(
+        "", description="of the Ray cluster: HOST:PORT, ray://HOST:PORT, or auto for one that runs here"
+    )
+    gpu_share: float = Field(
+        1.0, gt=0, le=1, description="part of a GPU for each worker on a Ray cluster, where device is cuda"
+    )
     inference: Literal["exact", "fastest", "compiled"] = Field(
         "exact",
         description="how trained networks are evaluated: exact, in fp32 and alike on every run; fastest, on "
@@ -87,6 +99,28 @@ class RunConfig(BaseModel):
     )
     store: Path = Field(Path(".bench"), description="where finished work is kept")
     out: Path | None = Field(None, description="where the report goes; default runs/<dataset>")
+
+    @field_validator("data", "weights", "throughput", "store", "out")
+    @classmethod
+    def _usable_paths(cls, given: Any) -> Any:
+        for path in given if isinstance(given, tuple) else (given,):
+            if path is not None and "\0" in str(path):
+                raise ValueError("no path has a NUL in it")
+        return given
+
+    @field_validator("store", "out")
+    @classmethod
+    def _folders(cls, path: Path | None) -> Path | None:
+        if path is not None and path.exists() and not path.is_dir():
+            raise ValueError("this is a file; name a folder, new or there already")
+        return path
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, text: str) -> str:
+        if not re.fullmatch(r"(cpu|cuda|mps|xpu|hpu)(:\d{1,4})?", text):
+            raise ValueError("write cpu, cuda or cuda:1")
+        return text
 
     @field_validator("pairs")
     @classmethod
@@ -122,16 +156,17 @@ def load_config(path: Path | None, overrides: Mapping[str, Any]) -> RunConfig:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(p) for p in first["loc"])
-        raise UsageError(f"configuration{where}: {key}: {first['msg']}, got {first['input']!r}") from error
+        got, message = reprlib.repr(first["input"]), first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"configuration{where}: {key[:80]}: {message}, got {got}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read configuration {path}: {error}; give --config a YAML file") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"configuration {path} is not YAML: {error}") from error
+        values = parse_yaml(read_text(path, MOST_SETTINGS))
+    except InputError as error:
+        raise InputError(f"configuration: {error}; give --config a YAML file") from error
+    except ValueError as error:
+        raise InputError(f"configuration {path} is not YAML: {error}; correct it there") from error
     if values is None:
         return {}
     if not isinstance(values, dict):

@@ -14,7 +14,7 @@ from bench.checks.dataset import check_dataset
 from bench.checks.matcher import check_matcher
 from bench.checks.method import check_method
 from bench.checks.metric import check_metric
-from bench.errors import UsageError, unknown_name
+from bench.errors import BenchError, UsageError, unknown_name
 
 
 def check_component(name: str, kind: str = "", data: Sequence[Path] = ()) -> list[Finding]:
@@ -36,4 +36,14 @@ def check_component(name: str, kind: str = "", data: Sequence[Path] = ()) -> lis
         "metric": check_metric,
         "dataset": partial(check_dataset, data=data),
     }
-    return [finding for k in kinds for finding in checks[k](name)]
+    return [finding for k in kinds for finding in _until_it_breaks(checks[k](name))]
+
+
+def _until_it_breaks(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings; where a component breaks between two of them, that is one more."""
+    try:
+        yield from findings
+    except BenchError:
+        raise
+    except (Exception, SystemExit) as error:  # the component's own fault
+        yield Finding("can be made and asked what it is", False, f"{type(error).__name__}: {error}")

@@ -13,6 +13,7 @@ from bench.components.dataset import Dataset
 from bench.components.survey import FAULTS, NOTES, Problem, Report, Survey
 from bench.errors import InputError
 from bench.files import write_atomically
+from bench.spreadsheet import harmless
 
 COLUMNS = ("kind", "file", "line", "what")
 _SHOWN = 20
@@ -80,10 +81,5 @@ def write_csv(found: Check, path: Path) -> Path:
     writer.writerow(COLUMNS)
     for problem in found.problems:
         row = (problem.kind, problem.file, str(problem.line or ""), problem.what)
-        writer.writerow([_harmless(cell) for cell in row])
+        writer.writerow([harmless(cell) for cell in row])
     return write_atomically(path, text.getvalue().encode("utf-8", "backslashreplace"))
-
-
-def _harmless(cell: str) -> str:
-    """File names are not to be taken for formulas by a spreadsheet."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import Unavailable, UsageError, unknown_name
+from bench.source_text import code_of
 
 PACKAGES = {
     "method": "methods",
@@ -119,18 +120,57 @@ def load_class(kind: str, name: str) -> Any:
         raise Unavailable(f"{kind} {name}: {listed.problem}", f"mend {listed.where}")
     try:
         module = importlib.import_module(listed.module)
-    except Exception as error:  # whatever a plug-in's import raises is that plug-in's problem alone
+    except (Exception, SystemExit) as error:  # whatever a plug-in's import raises is its problem alone
         raise Unavailable(
             f"{kind} {name} cannot be imported: {type(error).__name__}: {error}",
             f"mend {listed.where} or install what it needs",
         ) from error
-    component = getattr(module, listed.class_name)
+    component: Any = getattr(module, listed.class_name, None)
     place, base = _BASES[kind]
-    if not issubclass(component, getattr(importlib.import_module(place), base)):
+    wanted = getattr(importlib.import_module(place), base)
+    fits = isinstance(component, type) and issubclass(component, wanted)
+    if not fits:
         derive = f"derive it from {_OFFERED[kind]}"
         raise Unavailable(f"{listed.class_name} in {listed.where} is no {kind}", derive)
     component.id = name
     return component
+
+
+def lacking(listed: Listed) -> str:
+    """What a component's file imports at its top and this installation lacks, without importing anything;
+    empty if nothing."""
+    names = [
+        name.partition(".")[0]
+        for node in ast.parse(listed.path.read_bytes()).body
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else []
+        )
+    ]
+    missing = [name for name in dict.fromkeys(names) if name and importlib.util.find_spec(name) is None]
+    return f"not installed: {', '.join(missing)}" if missing else ""
+
+
+@cache
+def preset_names(kind: str) -> frozenset[str]:
+    """Every name that a preset has in the source of a component of a kind."""
+    trees = (ast.parse(c.path.read_bytes()) for c in components(kind).values() if not c.problem)
+    return frozenset(
+        key.value
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict)
+        if "presets" in {t.id for t in _targets(node) if isinstance(t, ast.Name)}
+        for key in node.value.keys
+        if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    )
+
+
+def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
+    return node.targets if isinstance(node, ast.Assign) else [node.target]
 
 
 @cache
@@ -144,7 +184,7 @@ def source_hash(kind: str, name: str) -> str:
 def code_hash(module: str, beside: tuple[str, ...] = ()) -> str:
     """As `source_hash`, for any module of the project; packages in `beside` do not determine the result."""
     closure = sorted(m for m in _closure(module) if not m.startswith(beside or "\0"))
-    sources = {m: _stripped(_file_of(m)) for m in closure}
+    sources = {m: code_of(_file_of(m)) for m in closure}
     return hashlib.sha256("\0".join(f"{m}\0{s}" for m, s in sources.items()).encode()).hexdigest()
 
 
@@ -196,7 +236,8 @@ def _read(kind: str, name: str, module: str, path: Path, class_name: str = "") -
     """class_name: the class that is meant; if empty the first one with a title."""
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
-    except (SyntaxError, ValueError, OSError) as error:
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:
+        # The last two are what Python's parser has for code that is nested too deeply.
         return Listed(kind, name, module, path, problem=f"{type(error).__name__}: {error}")
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and class_name in ("", node.name):
@@ -230,7 +271,7 @@ def _literal(node: ast.expr) -> Any:
         return keywords or None
     try:
         return ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError, MemoryError):  # no literal, or one of an unhashable key
         return None
 
 
@@ -283,37 +324,3 @@ def _file_of(module: str) -> Path:
     if spec is None or spec.origin is None:
         raise UsageError(f"no source file for module {module}")
     return Path(spec.origin)
-
-
-@cache
-def _stripped(path: Path) -> str:
-    tree = _Undeclared().visit(ast.parse(path.read_bytes()))
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-            and isinstance(body[0].value.value, str)
-        ):
-            node.body = body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
-
-
-class _Undeclared(ast.NodeTransformer):
-    """Takes the claims of a paper out of a component's source: they say what is tested, not what is done."""
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
-        node.body = [s for s in node.body if not _declares(s, "claims")] or [ast.Pass()]
-        return node
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
-        if node.module == "bench.api":
-            node.names = [alias for alias in node.names if alias.name not in ("Claim", "Figure")]
-        return node if node.names else None
-
-
-def _declares(statement: ast.stmt, name: str) -> bool:
-    targets = statement.targets if isinstance(statement, ast.Assign) else []
-    return [t.id for t in targets if isinstance(t, ast.Name)] == [name]

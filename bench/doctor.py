@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import __version__
-from bench.discover import PACKAGES, components, load_class
+from bench.discover import PACKAGES, components, lacking, load_class
 from bench.errors import Unavailable
 from bench.machine import machine
 from bench.weights import WeightsFolder, pretrained_file
@@ -36,7 +36,13 @@ def diagnose(weights: Path | None) -> Iterator[str]:
 
 def _components(kind: str, folder: WeightsFolder | None) -> Iterator[str]:
     ready, problems = [], []
-    for name in components(kind):
+    for name, listed in components(kind).items():
+        if kind == "method":  # a method's file runs when it is named, and nobody named one
+            if why := listed.problem or lacking(listed):
+                problems.append(f"  {kind} {name}: {why}; mend {listed.where} or install what it needs")
+            else:
+                ready.append(name)
+            continue
         try:
             pretrained = getattr(load_class(kind, name), "pretrained", None)
             if pretrained is not None:

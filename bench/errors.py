@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LONGEST, _MOST = 120, 1000
+
 
 class BenchError(Exception):
     """Base of every error that the harness raises on purpose."""
@@ -41,7 +43,8 @@ class Unavailable(BenchError):
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """A `UsageError` that names the nearest known names, or all of them when none is near."""
-    names = sorted(known)
+    # What is unknown may be from a file of any size, and telling long texts apart takes long.
+    name, names = name[:_LONGEST], sorted(n for n in known if len(n) <= _LONGEST)[:_MOST]
     near = get_close_matches(name, names, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names) or 'none'}"
     return UsageError(f"unknown {kind} '{name}'; {hint}")

@@ -33,7 +33,9 @@ class OnnxNetwork:
         import onnx
 
         try:
-            model = onnx.load(str(self.path))
+            # Weights in files beside it are never followed: their paths are the file's to say.
+            model = onnx.load(str(self.path), load_external_data=False)
+            _refuse_external(model.graph)
             _free_inputs(model.graph)
             _replace_prelu(model.graph)
             return cpu_session(model.SerializeToString())
@@ -52,6 +54,13 @@ def cpu_session(model: bytes) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _refuse_external(graph: Any) -> None:
+    """Raises ValueError where a graph's weights lie in other files."""
+    outside = [t.name for t in graph.initializer if t.external_data or t.data_location]
+    if outside:
+        raise ValueError(f"weights {outside[0]} are in another file, which is not opened")
 
 
 def _free_inputs(graph: Any) -> None:

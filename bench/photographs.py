@@ -27,6 +27,8 @@ FIRST_OF_SEVERAL = "first frame of several"
 
 _LEAST_SIDE = 8
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM")
+_MADE_UP = ("premature end", "Premature end", "bad Huffman code")
+"""What libjpeg says of a picture that it completes by itself."""
 _DEEP = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -65,7 +67,7 @@ def decode(data: bytes, *, most_pixels: int = MOST_PIXELS, longest: int = WORKIN
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
                 _refuse(picture.size, most_pixels)
-                return _quickly(picture, data, longest) or _decoded(picture, longest)
+                return _quickly(picture, data, longest) or _decoded(picture, data, longest)
     except UnreadablePhotoError:
         raise
     except UnidentifiedImageError as error:
@@ -106,6 +108,18 @@ def _quickly(picture: Image, data: bytes, longest: int) -> Photo | None:
     return Photo(pixels, width, height, "JPEG")
 
 
+def _refuse_made_up(data: bytes) -> None:
+    """Raises UnreadablePhotoError where pixels of a JPEG are missing: Pillow fills them and says nothing."""
+    import simplejpeg
+
+    try:
+        # An eighth of the size: every code is read, little else is done.
+        simplejpeg.decode_jpeg(data, "GRAY", min_height=1, min_width=1, min_factor=8, strict=True)
+    except (ValueError, KeyError) as error:  # of other faults, and of CMYK, Pillow judges
+        if any(sign in str(error) for sign in _MADE_UP):
+            raise UnreadablePhotoError(f"damaged: {error}") from error
+
+
 def _lies_upright(picture: Image) -> bool:
     from PIL import ExifTags
 
@@ -115,7 +129,7 @@ def _lies_upright(picture: Image) -> bool:
         return False
 
 
-def _decoded(picture: Image, longest: int) -> Photo:
+def _decoded(picture: Image, data: bytes, longest: int) -> Photo:
     from PIL import Image
 
     kind, (width, height), notes = str(picture.format), picture.size, []
@@ -127,6 +141,8 @@ def _decoded(picture: Image, longest: int) -> Photo:
     if share < 1:
         picture.draft(None, working)  # type: ignore[arg-type]
     picture.load()
+    if kind == "JPEG":
+        _refuse_made_up(data)
     upright, note = _upright(picture)
     notes += note
     if upright.size != picture.size:

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bench.cells import Cell
-from bench.engines.local import Outcome, Spent
+from bench.engines.outcome import Outcome, Spent
 from bench.files import write_atomically
+from bench.spreadsheet import harmless
 
 _DEAREST = 12
 
@@ -66,17 +67,22 @@ def _last_chain(planned: Mapping[str, Cell], spent: Mapping[str, Spent]) -> list
         chain.append(max(inputs, key=lambda key: spent[key].ended))
 
 
+def _megabytes(spent: Spent) -> str:
+    return f"{spent.peak_bytes / 1e6:.0f}" if spent.peak_bytes else ""
+
+
 def _seconds(spent: Spent) -> str:
     return f"{spent.ended - spent.started:8.1f} s ({spent.processor:.1f} s computing)"
 
 
 def write_profile(path: Path, planned: Mapping[str, Cell], outcome: Outcome) -> Path:
     """One row a computed cell, in the order of their ends: stage, title, worker, started_s, ended_s,
-    processor_s."""
+    processor_s, peak_mb (most memory of the worker during the cell; empty where it is not known)."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("stage", "title", "worker", "started_s", "ended_s", "processor_s"))
+    writer.writerow(("stage", "title", "worker", "started_s", "ended_s", "processor_s", "peak_mb"))
     for key, took in sorted(outcome.spent.items(), key=lambda item: item[1].ended):
-        figures = (f"{value:.3f}" for value in (took.started, took.ended, took.processor))
-        writer.writerow((planned[key].stage, planned[key].title, took.worker, *figures))
+        figures = [f"{value:.3f}" for value in (took.started, took.ended, took.processor)]
+        figures.append(_megabytes(took))
+        writer.writerow((planned[key].stage, harmless(planned[key].title), took.worker, *figures))
     return write_atomically(path, text.getvalue().encode())

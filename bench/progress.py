@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from bench.cells import Cell
-from bench.engines.local import Event
+from bench.engines.outcome import Event
+from bench.shown import one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -46,9 +47,11 @@ class Progress:
     def __call__(self, event: Event) -> None:
         """Take note of an event of the engine and show it."""
         if event.kind in ("start", "progress"):
-            self.running[event.worker] = (event.cell, event.share, event.text)
+            text = " ".join(part for part in (event.text, f"on {event.where}" if event.where else "") if part)
+            self.running[event.worker] = (event.cell, event.share, text)
         else:
             self.running = {w: r for w, r in self.running.items() if r[0].key != event.cell.key}
+        if event.kind in ("done", "cached", "failed"):
             self.finished += 1
             self.cached += event.kind == "cached"
             self.done += event.cell.cost
@@ -67,7 +70,7 @@ class Progress:
 
     def _show(self, event: Event) -> None:
         if event.kind == "failed":
-            self._print(f"failed: {event.cell.title}: {event.text}")
+            self.say(f"failed: {event.cell.title}: {event.text}")
         under_way = sum(cell.cost * share for cell, share, _ in self.running.values())
         if self.bar is not None:
             text = "; ".join(_describe(*r) for r in self.running.values())
@@ -78,12 +81,14 @@ class Progress:
             self.printed = time.monotonic()
             share = 100 * (self.done + under_way) / (self.total or 1.0)
             left = self.left()
-            self._print(
+            self.say(
                 f"{share:3.0f} %  {self.finished}/{self.count} cells{f', {left} left' if left else ''}: "
                 + "; ".join(_describe(*r) for r in self.running.values())
             )
 
-    def _print(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """A line of its own, above the bar where there is one."""
+        line = one_line(line)
         if self.bar is not None:
             self.bar.console.print(line, markup=False, highlight=False)
         else:
@@ -91,7 +96,7 @@ class Progress:
 
 
 def _describe(cell: Cell, share: float, text: str) -> str:
-    return f"{cell.title}{f' {100 * share:.0f} %' if share else ''}{f' ({text})' if text else ''}"
+    return one_line(f"{cell.title}{f' {100 * share:.0f} %' if share else ''}{f' ({text})' if text else ''}")
 
 
 def _new_bar() -> Bar:

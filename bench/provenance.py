@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.cells import Cell
 from bench.config import ALL
-from bench.engines.local import Outcome
+from bench.engines.outcome import Outcome
 from bench.ladder import RUNGS, STATIC
 from bench.machine import machine
 from bench.planning.plan import Plan

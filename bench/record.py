@@ -13,10 +13,11 @@ from typing import Any
 
 from bench import __version__
 from bench.cells import Cell
-from bench.engines.local import Outcome
+from bench.engines.outcome import Outcome
 from bench.errors import InputError
 from bench.ladder import RUNGS, STATIC
 from bench.machine_paths import plain, without_paths
+from bench.outside import MOST_RECORD, parse_json, read_bytes
 from bench.planning.plan import Plan
 from bench.reproduce import ELSEWHERE, command_of
 from bench.results import SCHEMA_VERSION
@@ -97,17 +98,68 @@ def as_json(found: Mapping[str, Any]) -> bytes:
 def read(path: Path) -> dict[str, Any]:
     """The record in a file. Raises InputError for what is none, or one of another version."""
     try:
-        found = json.loads(path.read_bytes())
-    except OSError as error:
+        data = read_bytes(path, MOST_RECORD)
+    except InputError as error:
+        if path.exists():
+            raise
         raise InputError(
             f"{path} is missing: {path.parent} is no report of a run, or of an earlier version; give the "
             "folder that `run` names, or repeat its command, which computes nothing again"
         ) from error
+    try:
+        found = parse_json(data)
     except ValueError as error:
         raise InputError(f"{path} is no JSON: {error}; repeat the run's command") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise InputError(f"{path} is of another version than this one reads; repeat the run's command")
-    return found
+    # Of another schema the caller says so.
+    shape = _PUBLISHED if "runs" in found else _RUN
+    if found.get("schema") == SCHEMA_VERSION and (wrong := _misfit(found, shape)):
+        raise InputError(f"{path} is not as this program wrote it: {wrong}; repeat the run's command")
+    return {"schema": None, **found}
+
+
+def _misfit(found: Any, shape: Any, name: str = "it") -> str:
+    """Where a record is not of the shape that it should have; empty where it is. A list of one shape stands
+    for any number of such values, a mapping with `*` for any names."""
+    kind = shape if isinstance(shape, type) else type(shape)
+    fits = isinstance(found, kind)
+    if not fits:
+        return f"{name[:80]} is no {kind.__name__}"
+    parts: list[tuple[Any, Any, str]] = []
+    if isinstance(shape, list):
+        parts = [(item, shape[0], name) for item in found]
+    elif isinstance(shape, dict) and "*" in shape:
+        parts = [(item, shape["*"], f"{name} {key}") for key, item in found.items()]
+    elif isinstance(shape, dict):
+        parts = [(found.get(key), part, key) for key, part in shape.items()]
+    return next((wrong for part in parts if (wrong := _misfit(*part))), "")
+
+
+_RUN: dict[str, Any] = {
+    "schema": int,
+    "rows": str,
+    "dataset": str,
+    "title": str,
+    "photographs": bool,
+    "size": int,
+    "command": str,
+    "config": {"seed": int, "resamples": int, "preset": str, "pairs": str, "adaptive_images": int},
+    "draw": dict,
+    "data": {"*": {"*": str}},
+    **{name: [str] for name in ("attackers", "matchers", "attributes", "pooled", "rungs")},
+    "components": {"*": {"*": object}},
+    "code": {"stages": dict, "components": {"*": dict}},
+    "failures": [{"title": str, "message": str, "blocked": bool}],
+    "unavailable": [{"kind": str, "name": str, "reason": str, "remedy": str}],
+}
+_PUBLISHED: dict[str, Any] = {
+    "schema": int,
+    "dataset": str,
+    "photographs": bool,
+    "runs": [_RUN | {"outputs": [str]}],
+    "files": {"*": str},
+}
 
 
 def commit() -> str:

@@ -20,7 +20,7 @@ from bench.machine_paths import plain
 WEIGHTS = "WEIGHTS"
 """Stands for the folder of pretrained networks."""
 
-ELSEWHERE = frozenset({"workers", "store", "out", "show_faces"})
+ELSEWHERE = frozenset({"workers", "engine", "address", "gpu_share", "store", "out", "show_faces"})
 """Choices that change where and how fast a run works or what its page shows, never what it finds."""
 
 _TOLD_FIRST = frozenset(

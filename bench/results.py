@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     import pandas as pd
 
@@ -84,3 +85,26 @@ def to_frame(rows: Iterable[Row | dict[str, Any]]) -> pd.DataFrame:
     types |= dict.fromkeys(_INTEGERS, "Int64") | dict.fromkeys(_FLOATS, "float64")
     types |= dict.fromkeys(_BOOLEANS, "bool")
     return table.astype(types)
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """The rows in a Parquet file, which others may have made. Raises InputError for what is no such file, and
+    for a column of `COLUMNS` with values of another type; which columns must be there is the caller's to say.
+    """
+    from pandas.api import types
+
+    from bench.errors import InputError
+    from bench.outside import read_parquet
+
+    table = read_parquet(path)
+    for name in (name for name in COLUMNS if name in table.columns):
+        column = table[name].dropna()
+        if name in _BOOLEANS:
+            fits = types.is_bool_dtype(column.dtype)
+        elif name in (*_INTEGERS, *_FLOATS):
+            fits = types.is_numeric_dtype(column.dtype) or column.empty
+        else:
+            fits = types.infer_dtype(column) in ("string", "empty", "categorical")
+        if not fits:
+            raise InputError(f"{path}, column {name}: {column.dtype} values; repeat the run's command")
+    return table

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import distributed
-from bench.cells import Environment
+from bench.cells import Environment, Source
 from bench.config import RunConfig
+from bench.costs.predict import priced
 from bench.engines import local
-from bench.engines.local import Failure, Outcome
+from bench.engines.outcome import Failure, Outcome
+from bench.engines.schedule import MOST_DAMAGES
 from bench.errors import UsageError
 from bench.machine import cores, machine
 from bench.planning.build import build
@@ -21,7 +23,8 @@ from bench.profile import profile_lines, write_profile
 from bench.progress import Progress
 from bench.run_report import report, training_curves
 from bench.sources import evaluations, sources
-from bench.store import Store
+from bench.store import DamagedArtefactError, Store
+from bench.sweep import swept
 from bench.weights import WeightsFolder
 
 if TYPE_CHECKING:
@@ -39,36 +42,68 @@ def run(config: RunConfig, say: Callable[[str], None], *, profile: bool = False)
     """
     parts, failed = evaluations(config), 0
     machines = measured_machines(config, parts, say)
-    for part in parts:
-        if len(parts) > 1:
-            say(f"testing on {part.dataset}")
-        failed += _evaluate(part, say, machines, profile=profile)
+    plans = [build(part) for part in parts]
+    if len(plans) > 1 and (everything := swept(plans)):
+        say(f"{', '.join(part.dataset for part in parts)} together")
+        outcome = execute(everything, say)
+        if profile:
+            _profile(everything, outcome, folder_of(parts[0]).parent, say)
+            profile = False  # all is done; of each dataset alone there is nothing to tell
+    for plan in plans:
+        if len(plans) > 1:
+            say(f"testing on {plan.config.dataset}")
+        failed += _evaluate(plan, say, machines, profile=profile)
     _join_reports(parts, say)
     return failed
 
 
-def _evaluate(
-    config: RunConfig, say: Callable[[str], None], machines: Sequence[Machine], *, profile: bool
-) -> int:
-    plan = build(config)
+def _evaluate(plan: Plan, say: Callable[[str], None], machines: Sequence[Machine], *, profile: bool) -> int:
+    config = plan.config
     for note in plan.notes:
         say(f"note: {note}")
     for line in plan.unavailable():
         say(line)
-    outcome = execute(plan, say)
     folder = folder_of(config)
-    training_curves(plan, outcome, folder, say)
-    report(plan, outcome, folder, say, machines)
+    outcome = _execute_and_report(plan, folder, say, machines)
     if profile:
-        for line in profile_lines(plan.cells, outcome, config.workers or cores()):
-            say(line)
-        say(f"every cell: {write_profile(folder / 'profile.csv', plan.cells, outcome)}")
+        _profile(plan, outcome, folder, say)
     failed = [f for f in outcome.failures.values() if not f.blocked]
     for message, count in Counter(f.message for f in failed).items():
         first = next(f for f in failed if f.message == message)
         more = f" (and {count - 1} more like it)" if count > 1 else ""
         say(f"failed: {first.cell.title}{more}: {message}")
     return len(failed)
+
+
+def _profile(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[str], None]) -> None:
+    for line in profile_lines(plan.cells, outcome, _places(plan.config, outcome)):
+        say(line)
+    say(f"every cell: {write_profile(folder / 'profile.csv', plan.cells, outcome)}")
+
+
+def _execute_and_report(
+    plan: Plan, folder: Path, say: Callable[[str], None], machines: Sequence[Machine]
+) -> Outcome:
+    """Make what is missing and write the report; what turns out damaged is named and made again."""
+    store = Store(plan.config.store)
+    store.sweep()
+    before = store.set_aside_so_far().keys()
+    for attempt in range(MOST_DAMAGES + 1):
+        outcome = execute(plan, say)
+        try:
+            training_curves(plan, outcome, folder, say)
+            report(plan, outcome, folder, say, machines)
+            break
+        except DamagedArtefactError as error:
+            if attempt == MOST_DAMAGES:
+                raise
+            say(str(error))
+    titles = {key: plan.cells[planned].title for planned, key in outcome.done.items()}
+    for name, (key, reason) in store.set_aside_so_far().items():
+        if name not in before:
+            kept = store.root / "aside" / name
+            say(f"damaged, and made again: {titles.get(key, key)}: {reason}; the old one is in {kept}")
+    return outcome
 
 
 def collect_only(config: RunConfig, say: Callable[[str], None]) -> None:
@@ -135,25 +170,66 @@ def execute(plan: Plan, say: Callable[[str], None]) -> Outcome:
             "command without it"
         )
     config = plan.config
-    workers = config.workers or cores()
-    whom = f" for {len(plan.subjects)} variants" if plan.subjects else ""
-    say(f"{len(plan.cells)} cells{whom} on {workers} workers")
-    with Progress(plan.cells.values(), workers) as progress:
-        outcome = local.execute(
-            plan.cells.values(), environment_of(config, config.device), workers, progress, machine()
-        )
+    plan = priced(plan) if plan.sources is None else plan
+    outcome = _on_cluster(plan, say) if config.engine == "ray" else _here(plan, say)
     say(
         f"{outcome.computed} cells computed, {len(outcome.done) - outcome.computed} taken from {config.store}"
     )
     return outcome
 
 
-def environment_of(config: RunConfig, device: str) -> Environment:
-    """Where those who do the work find things; device: theirs."""
+def _places(config: RunConfig, outcome: Outcome) -> int:
+    """Workers that there were; of a cluster, as many as were ever at work at a time."""
+    if config.engine == "ray":
+        return len({spent.worker for spent in outcome.spent.values()})
+    return config.workers or cores()
+
+
+def _here(plan: Plan, say: Callable[[str], None]) -> Outcome:
+    config = plan.config
+    if config.address:
+        raise UsageError(f"--address {config.address} is of a Ray cluster: add --engine ray, or leave it out")
+    workers = config.workers or cores()
+    say(f"{_size(plan)} on {workers} workers")
+    with Progress(plan.cells.values(), workers) as progress:
+        return local.execute(
+            plan.cells.values(),
+            environment_of(config, config.device, plan.sources),
+            workers,
+            progress,
+            machine(),
+        )
+
+
+def _on_cluster(plan: Plan, say: Callable[[str], None]) -> Outcome:
+    from bench.engines import ray
+
+    config = plan.config
+    say(f"{_size(plan)} on the Ray cluster at {config.address or 'auto'}")
+    cluster = ray.Cluster(config.address, config.gpu_share, config.workers)
+    with Progress(plan.cells.values(), config.workers) as progress:
+        return ray.execute(
+            plan.cells.values(),
+            environment_of(config, config.device, plan.sources),
+            cluster,
+            progress,
+            progress.say,
+            machine(),
+        )
+
+
+def _size(plan: Plan) -> str:
+    whom = f" for {len(plan.subjects)} variants" if plan.subjects else ""
+    return f"{len(plan.cells)} cells{whom}"
+
+
+def environment_of(config: RunConfig, device: str, known: Mapping[str, Source] | None = None) -> Environment:
+    """Where those who do the work find things. device: theirs. known: files and options of datasets; else as
+    the configuration has them."""
     weights = WeightsFolder.find(config.weights)
     found = {
         name: replace(source, roots=tuple(root.resolve() for root in source.roots))
-        for name, source in sources(config).items()
+        for name, source in (known or sources(config)).items()
     }
     return Environment(
         store=config.store.resolve(),

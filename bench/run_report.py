@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from bench import report_folder
 from bench.collected import collect, samples, searches, usual
-from bench.engines.local import Outcome
+from bench.engines.outcome import Outcome
 from bench.files import write_atomically
 from bench.ladder import WORST
 from bench.machine import machine
@@ -20,7 +21,7 @@ from bench.report.draws import DRAWS, draws_file
 from bench.store import Store, digest
 
 if TYPE_CHECKING:
-    from bench.report.cost import Machine
+    from bench.report.cost import Costs, Machine
 
 _DIFFERENCES = (("leak", WORST), ("tmr_kept", ""))
 """Metric and rung of which every method is held against every other one, pair by pair."""
@@ -33,17 +34,16 @@ def report(
     say: Callable[[str], None],
     machines: Sequence[Machine] = (),
 ) -> None:
-    """Write leaderboard, rows, plots and page to `folder`, unless they are there for the same rows.
+    """Write leaderboard, rows, plots and page to `folder`, unless they are there for the same rows and whole.
 
     Beside them go what the run was and the resamples of its pooled figures, for `publish` and `compare`.
     machines: what `bench throughput` measured, to be shown beside them.
     """
     from bench.claims import __file__ as claims_file
-    from bench.claims import declared, retest
+    from bench.claims import declared
     from bench.discover import code_hash
     from bench.report.cost import Costs
 
-    store = Store(plan.config.store)
     scores = [outcome.done[s.score] for s in plan.subjects if s.score in outcome.done]
     noted = record(plan, outcome)
     costs = Costs(tuple(machines), setting(plan)) if machines else None
@@ -62,11 +62,31 @@ def report(
             "looks": [digest(p.read_text()) for p in sorted(_report_folder().glob("*.[chj]*"))],
         }
     )
-    stamp_file = folder / ".stamp"
-    there = all((folder / name).is_file() for name in ("index.html", DRAWS, RECORD))
-    if there and stamp_file.is_file() and stamp_file.read_text() == stamp:
-        say(f"report is up to date: {folder / 'index.html'}")
-        return
+    with report_folder.alone(folder, say):
+        files = report_folder.sealed(folder, stamp)
+        changed = report_folder.changed(folder, files) if files is not None else []
+        if files is not None and not changed:
+            say(f"report is up to date: {folder / 'index.html'}")
+            return
+        if changed:
+            say(f"not as it was written: {', '.join(changed)} in {folder}")
+        say("writing the report")
+        report_folder.unseal(folder)
+        _write(plan, outcome, folder, say, noted, costs)
+        report_folder.seal(folder, stamp)
+    say(f"leaderboard: {folder / 'leaderboard.csv'}   page: {folder / 'index.html'}")
+
+
+def _write(
+    plan: Plan,
+    outcome: Outcome,
+    folder: Path,
+    say: Callable[[str], None],
+    noted: Mapping[str, Any],
+    costs: Costs | None,
+) -> None:
+    """Every file of the report. noted: the record of the run."""
+    from bench.claims import declared, retest
     from bench.papers.reported import beside, with_reported
     from bench.protocols import write_protocol
     from bench.report.comparisons import paired_table
@@ -74,8 +94,7 @@ def report(
     from bench.report.seeds import seed_table
     from bench.report.tables import leaderboard, write_csv
 
-    say("writing the report")
-    stamp_file.unlink(missing_ok=True)
+    store = Store(plan.config.store)
     rows, curves, drawn = collect(plan, outcome, store)
     rows = with_reported(rows)
     rows["reason"] = rows["reason"].map(without_paths, na_action="ignore").astype("string")
@@ -98,16 +117,17 @@ def report(
     known = {"pools": pools(plan, outcome, store), "machine": machine()}
     write_atomically(folder / RECORD, record_file(noted, folder / "rows.parquet", **known))
     for metric, threat in _DIFFERENCES:
+        path = folder / f"differences_{metric}.csv"
+        path.unlink(missing_ok=True)  # perhaps of an earlier run with other choices
         if any((key.metric, key.threat) == (metric, threat) for key in drawn):
-            write_csv(paired_table(drawn, metric, threat), folder / f"differences_{metric}.csv")
+            write_csv(paired_table(drawn, metric, threat), path)
     write_csv(papers, folder / "beside.csv")
+    (folder / "seeds.csv").unlink(missing_ok=True)
     if plan.config.seeds > 1:
         write_csv(seed_table(leaderboard(rows)), folder / "seeds.csv")
     if protocol := plan.config.protocol:
         write_protocol(protocol, rows, curves, folder / protocol)
         say(f"tables and figures as in the paper: {folder / protocol}")
-    write_atomically(stamp_file, stamp.encode())
-    say(f"leaderboard: {folder / 'leaderboard.csv'}   page: {folder / 'index.html'}")
 
 
 def training_curves(plan: Plan, outcome: Outcome, folder: Path, say: Callable[[str], None]) -> None:

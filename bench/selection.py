@@ -15,7 +15,7 @@ from bench.components.matcher import Matcher
 from bench.components.method_base import AnyMethod, Variant
 from bench.components.metric import Metric
 from bench.config import ALL, DEFAULT, RunConfig
-from bench.errors import Unavailable, UsageError, unknown_name
+from bench.errors import BenchError, Unavailable, UsageError, unknown_name
 from bench.faces import AGE, ATTACK, DEVELOP, VALIDATION, Attribute
 from bench.foreign import Pretrained
 from bench.ladder import ADAPTIVE, RUNGS
@@ -57,17 +57,19 @@ class Unit:
 class Selection:
     """The components that `config` names, as far as they can run; what cannot is in `missing`, once.
 
-    Raises UsageError for unknown names, InputError for unusable data.
+    dataset: takes the place of the evaluated one, as where a plan supposes another size. Raises UsageError
+    for unknown names, InputError for unusable data.
     """
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, dataset: Dataset | None = None) -> None:
         self.config = config
         _check_options(config)
+        _check_preset(config)
         self.missing: list[Missing] = []
         self.notes: list[str] = []
         self.weights = WeightsFolder.find(config.weights)
         found = sources(config)
-        self.dataset: Dataset = open_dataset(
+        self.dataset: Dataset = dataset or open_dataset(
             config.dataset, found[config.dataset], size=config.size, seed=config.seed, weights=self.weights
         )
         self.learning = Learning.of(self.dataset, config, found)
@@ -120,8 +122,14 @@ class Selection:
         chosen = []
         for name in [ORIGINAL, *(n for n in known if n in wanted and n != ORIGINAL)]:
             method = self._instance("method", name, self.learning.attributes())
-            if method is not None and self._learns("method", name, type(method)):
+            if method is None or not self._learns("method", name, type(method)):
+                continue
+            try:
                 chosen.append((method, self._variants(method, wanted.get(name, ()))))
+            except BenchError:
+                raise
+            except (Exception, SystemExit) as error:  # a bug of one method is that method's alone
+                self._broken("method", name, error)
         return chosen
 
     def _variants(self, method: AnyMethod, named: Sequence[str]) -> tuple[Variant, ...]:
@@ -367,7 +375,17 @@ class Selection:
         component = self._load(kind, name)
         if component is None or not self._runs(kind, name, component):
             return None
-        return component(*args, preset=self.config.preset, **self.config.options.get(name, {}))
+        try:
+            return component(*args, preset=self.config.preset, **self.config.options.get(name, {}))
+        except BenchError:
+            raise
+        except (Exception, SystemExit) as error:  # a bug of one component is that component's alone
+            self._broken(kind, name, error)
+            return None
+
+    def _broken(self, kind: str, name: str, error: BaseException) -> None:
+        reason = f"it cannot be made: {type(error).__name__}: {error}"
+        self.miss(kind, name, reason, f"python -m bench check {name} says more")
 
     def _load(self, kind: str, name: str) -> Any:
         try:
@@ -387,6 +405,13 @@ def _check_options(config: RunConfig) -> None:
     for name in config.options:
         if name not in known:
             raise unknown_name("component in options", name, known)
+
+
+def _check_preset(config: RunConfig) -> None:
+    """Raises UsageError for a preset that nothing offers. What is chosen need not offer it: see `resolve`."""
+    known = {name for kind in discover.PACKAGES for name in discover.preset_names(kind)}
+    if config.preset not in known:
+        raise unknown_name("preset", config.preset, known)
 
 
 def _split_variants(names: Iterable[str]) -> dict[str, tuple[str, ...]]:

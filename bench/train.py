@@ -11,7 +11,7 @@ from typing import Any
 from bench import discover, distributed, shipped
 from bench.components.method_base import AnyMethod
 from bench.config import RunConfig
-from bench.engines.local import Outcome
+from bench.engines.outcome import Outcome
 from bench.errors import UsageError
 from bench.faces import ATTACK, DEVELOP
 from bench.machine import machine

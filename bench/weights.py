@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.errors import InputError, Unavailable
 from bench.files import write_atomically
 from bench.foreign import Pretrained
+from bench.outside import MOST_RECORD, parse_json, read_bytes
 from bench.weights_catalogue import PRETRAINED, Entry
 from bench.weights_format import HEAD, conversion, foreign_kind, is_pickle, read_header
 
@@ -29,7 +30,7 @@ ENVIRONMENT_VARIABLE = "BENCH_WEIGHTS"
 PINS = "pins.json"
 """In the weights folder: file name -> SHA-256 of what the user added under that name."""
 
-_HASHES: dict[tuple[str, int, int], str] = {}
+_HASHES: dict[tuple[str | int, ...], str] = {}
 
 
 class WeightsFolder:
@@ -69,7 +70,7 @@ class WeightsFolder:
         if not path.is_file():
             return {}
         try:
-            found = json.loads(path.read_bytes())
+            found = parse_json(read_bytes(path, MOST_RECORD))
         except ValueError as error:
             raise InputError(f"{path} is no JSON: {error}; delete it and add the files again") from error
         if not isinstance(found, dict) or not all(
@@ -106,9 +107,13 @@ def checksum(pretrained: Pretrained, weights: WeightsFolder | None) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """SHA-256 of a file; computed once a process for the same size and time of change."""
+    """SHA-256 of a file; computed once a process while it is the same file, unchanged.
+
+    Of the two times of change the second cannot be set, and neither need be that of the clock: only whether
+    they are what they were is asked.
+    """
     status = path.stat()
-    key = (str(path.resolve()), status.st_size, status.st_mtime_ns)
+    key = (str(path.resolve()), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     if key not in _HASHES:
         with path.open("rb") as file:
             _HASHES[key] = hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,6 +18,7 @@ from typing import IO, Literal
 
 from bench import __version__
 from bench.errors import BenchError, InputError, Unavailable, unknown_name
+from bench.files import permitted, sweep, temporary_prefix
 from bench.weights import (
     ENVIRONMENT_VARIABLE,
     PRETRAINED,
@@ -113,7 +114,7 @@ def add(name: str, file: Path, root: Path) -> Path:
     if not file.is_file():
         raise InputError(f"no such file: {file}")
     _refuse_foreign(name, file, entry)
-    with _writing(root), _temporary(root, entry) as copy:
+    with _writing(root), _temporary(root) as copy:
         shutil.copyfile(file, copy)
         sha256 = sha256_of_file(copy)
         if entry.pretrained.sha256 not in ("", sha256):
@@ -170,7 +171,7 @@ def _fetched(name: str, entry: Entry, folder: WeightsFolder, origin: str, report
 def _receive(place: str, entry: Entry, root: Path, report: Report) -> None:
     """Bring the file at `place` (an address or a path) into `root`, verified. Raises InputError."""
     digest, received = hashlib.sha256(), 0
-    with _writing(root), _temporary(root, entry) as temporary, temporary.open("wb") as out:
+    with _writing(root), _temporary(root) as temporary, temporary.open("wb") as out:
         for chunk in _chunks(place, entry):
             out.write(chunk)
             digest.update(chunk)
@@ -261,15 +262,19 @@ def _check_tensors(file: Path, entry: Entry) -> None:
     if entry.matcher:
         from bench.discover import load_class
 
-        load_class("matcher", entry.matcher).check(tensors)
+        try:
+            load_class("matcher", entry.matcher).check(tensors)
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from error
 
 
 @contextmanager
-def _temporary(root: Path, entry: Entry) -> Iterator[Path]:
+def _temporary(root: Path) -> Iterator[Path]:
     """A new file in `root` that is gone afterwards unless it was renamed."""
-    handle, name = tempfile.mkstemp(dir=root, prefix=f".{entry.pretrained.file}.", suffix=".part")
+    sweep(root)  # a killed command leaves as much as it had received
+    handle, name = tempfile.mkstemp(dir=root, prefix=temporary_prefix(), suffix=".part")
     os.close(handle)
-    os.chmod(name, 0o644)
+    os.chmod(name, permitted(0o666))
     try:
         yield Path(name)
     finally:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from bench.errors import InputError
+from bench.outside import parse_json
 
 HEAD = 512
 """Bytes from the start of a file that `foreign_kind` looks at."""
 
 _MAX_HEADER = 8 * 2**20
+_MOST_SIDES, _SHOWN = 16, 120
 _BYTES = {
     **dict.fromkeys(("F64", "I64", "U64"), 8),
     **dict.fromkeys(("F32", "I32", "U32"), 4),
@@ -103,8 +104,8 @@ def _starts_safetensors(head: bytes) -> bool:
 def _parsed(text: bytes, path: Path) -> tuple[dict[str, Tensor], int]:
     """Tensors by name and the bytes their numbers take."""
     try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        entries = parse_json(text)
+    except ValueError as error:
         raise InputError(f"the header of {path} is no JSON ({error}); expected safetensors") from error
     if not isinstance(entries, dict):
         raise InputError(f"the header of {path} lists no tensors; expected safetensors")
@@ -124,13 +125,22 @@ def _parsed(text: bytes, path: Path) -> tuple[dict[str, Tensor], int]:
 
 def _tensor(name: str, entry: Any, path: Path) -> tuple[Tensor, tuple[int, int]]:
     try:
-        dtype, shape = str(entry["dtype"]), tuple(int(n) for n in entry["shape"])
-        start, stop = (int(n) for n in entry["data_offsets"])
-        fits = start >= 0 and min(shape, default=0) >= 0 and stop - start == prod(shape) * _BYTES[dtype]
+        dtype, shape = str(entry["dtype"]), tuple(map(_whole, entry["shape"]))
+        start, stop = map(_whole, entry["data_offsets"])
+        counted = len(shape) <= _MOST_SIDES and min(shape, default=0) >= 0 <= start
+        fits = counted and stop - start == prod(shape) * _BYTES[dtype]
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"the header of {path} says nothing usable of {name}: {str(entry)[:120]}") from error
+        said = f"{name[:_SHOWN]}: {str(entry)[:_SHOWN]}"
+        raise InputError(f"the header of {path} says nothing usable of {said}") from error
     if not fits:
         raise InputError(
-            f"the header of {path} gives {name} {dtype} {shape} in {stop - start:,} bytes, which do not fit"
+            f"the header of {path} gives {name[:_SHOWN]} {dtype} {str(shape)[:_SHOWN]} in {stop - start:,} "
+            "bytes, which do not fit"
         )
     return Tensor(dtype, shape), (start, stop)
+
+
+def _whole(number: Any) -> int:
+    if type(number) is not int or abs(number) >= 2**63:
+        raise ValueError(f"{number} is no size")
+    return number

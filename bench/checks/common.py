@@ -41,12 +41,12 @@ def tried(what: str, check: Callable[[], None]) -> Finding:
         raise
     except BenchError as error:
         return Finding(what, False, str(error))
-    except Exception as error:  # the component's own fault, which is what we are here to find
+    except (Exception, SystemExit) as error:  # the component's own fault, which is what we are here to find
         return Finding(what, False, f"{type(error).__name__}: {error}{_line(error)}")
     return Finding(what, True)
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     """Where the error was raised: file and line of its last step."""
     step = error.__traceback__
     while step is not None and step.tb_next is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.errors import UsageError
+from bench.shown import one_line
 
 if TYPE_CHECKING:
     from bench.compare import Comparison
@@ -42,7 +43,7 @@ def compare(
         raise UsageError(f"--out {out}: the file's name must end in .csv or .md")
     found = compare_outputs(run, first, second) if run else compare_runs(Path(first), Path(second))
     for line in _lines(found):
-        print(line)
+        print(one_line(line))
     if out is not None:
         from bench.files import write_atomically
         from bench.report.tables import csv_text

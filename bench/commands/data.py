@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.errors import UsageError
+from bench.shown import one_line
 
 if TYPE_CHECKING:
     from bench.components.survey import Report
@@ -62,7 +63,7 @@ def verify(
     with _progress() as report:
         found = check(chosen, report, faces=faces)
     for line in lines(found):
-        print(line)
+        print(one_line(line))
     if out is not None:
         print(f"wrote {write_csv(found, out)}")
     if not found.is_sound:
@@ -71,7 +72,7 @@ def verify(
 
 def _parsed(entries: list[str]) -> dict[str, Any]:
     """`limit=100` as YAML would read it; `dataset_options.limit=100`, as a run has it, means the same."""
-    import yaml
+    from bench.outside import parse_yaml
 
     options: dict[str, Any] = {}
     for entry in entries:
@@ -79,8 +80,8 @@ def _parsed(entries: list[str]) -> dict[str, Any]:
         if not equals:
             raise UsageError(f"--set {entry}: write key=value")
         try:
-            options[key.strip().removeprefix("dataset_options.")] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            options[key.strip().removeprefix("dataset_options.")] = parse_yaml(text)
+        except ValueError as error:
             raise UsageError(f"--set {entry}: the value is not YAML; put it in quotes") from error
     return options
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from bench.shown import one_line
+
 _NOT_WHOLE = 1
 
 
@@ -39,7 +41,7 @@ def publish(
     if check:
         problems = check_published(to)
         for problem in problems:
-            print(problem)
+            print(one_line(problem))
         if problems:
             raise typer.Exit(_NOT_WHOLE)
         print(f"{to}: whole, and the README's figures are those of the tables")
@@ -50,4 +52,4 @@ def publish(
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(one_line(line), file=sys.stderr, flush=True)

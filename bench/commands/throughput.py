@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from bench.shown import one_line
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 _Names = Annotated[str, typer.Option(help="names separated by commas, `all` or `none`")]
@@ -86,7 +88,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(one_line(text), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

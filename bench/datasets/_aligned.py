@@ -53,7 +53,8 @@ def decode_jpeg(files: ImageFiles, name: str, width: int, height: int, wanted: s
     wanted: what the publisher calls images of that size, for the message about any other.
     Raises DamagedImageError, or InputError for another size.
     """
-    cv2 = opencv()
+    import simplejpeg
+
     data = files.read(name)
     where = f"image {name} in {files.where}"
     if not data.startswith(b"\xff\xd8"):
@@ -63,16 +64,32 @@ def decode_jpeg(files: ImageFiles, name: str, width: int, height: int, wanted: s
         raise DamagedImageError(
             f"{where} is truncated: it ends after {len(data)} bytes without an end marker"
         )
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if image is None:
-        raise DamagedImageError(f"{where} cannot be decoded")
-    if image.shape != (height, width, 3):
+    _refuse_size(_announced(data, where), width, height, where, wanted)
+    try:
+        # Strict: what libjpeg only warns of are pixels that nobody took.
+        image: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "BGR", strict=True)
+    except ValueError as error:
+        raise DamagedImageError(f"{where} cannot be decoded: {error}") from error
+    return image
+
+
+def _announced(data: bytes, where: str) -> tuple[int, int]:
+    """Width and height as the JPEG's header tells them: a small file can ask for any amount of memory."""
+    import simplejpeg
+
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(data, strict=False)
+    except (ValueError, KeyError) as error:  # the latter where a header names no colours
+        raise DamagedImageError(f"{where} cannot be decoded") from error
+    return width, height
+
+
+def _refuse_size(found: tuple[int, ...], width: int, height: int, where: str, wanted: str) -> None:
+    if found != (width, height):
         raise InputError(
-            f"{where} is {image.shape[1]}x{image.shape[0]}, not the {width}x{height} of aligned images; "
+            f"{where} is {found[0]}x{found[1]}, not the {width}x{height} of aligned images; "
             f"use the publisher's {wanted}"
         )
-    return image
 
 
 def square_rgb(

@@ -15,16 +15,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-from zipfile import BadZipFile, ZipFile
 
 from bench.datasets._aligned import image_source, join_sources
-from bench.datasets._image_files import ImageFiles
+from bench.datasets._image_files import ImageFiles, open_zip, read_member
 from bench.errors import InputError, unknown_name
+from bench.outside import MOST_TABLE, read_bytes
 
 IMAGES = "img_align_celeba"
 ATTRIBUTES, IDENTITIES, PARTITIONS = "list_attr_celeba.txt", "identity_CelebA.txt", "list_eval_partition.txt"
 ARCHIVE = "annotations_full.zip"
 _SUBFOLDERS = ("", "Img", "Anno", "Eval")
+_DIGITS, _SHOWN = 18, 80
 
 T = TypeVar("T")
 
@@ -126,7 +127,7 @@ def _table(
     origin: dict[str, str] = {}
     loose = [path for root in roots if (path := _loose(root, name))]
     for path in loose:
-        text = _Text.of(str(path), _bytes(path))
+        text = _Text.of(str(path), read_bytes(path, MOST_TABLE))
         table = parse(text)
         if not partial:
             _refuse_rows_without_image(text.where, table, images)
@@ -185,23 +186,13 @@ def _loose(root: Path, name: str) -> Path | None:
     return next((p for sub in _SUBFOLDERS if (p := root / sub / name).is_file()), None)
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-
-
 def _from_archive(path: Path, name: str) -> _Text:
     where = f"{path}/{name}"
-    try:
-        with ZipFile(path) as archive:
-            member = next((m for m in archive.namelist() if m.rpartition("/")[2] == name), None)
-            if member is None:
-                raise InputError(f"{path} holds no {name}; fetch it again")
-            return _Text.of(where, archive.read(member))
-    except (BadZipFile, OSError) as error:
-        raise InputError(f"{path} is not a complete zip ({error}); fetch it again") from error
+    with open_zip(path) as archive:
+        member = next((m for m in archive.infolist() if m.filename.rpartition("/")[2] == name), None)
+        if member is None:
+            raise InputError(f"{path} holds no {name}; fetch it again")
+        return _Text.of(where, read_member(archive, member, MOST_TABLE))
 
 
 def _attribute_rows(text: _Text, wanted: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -223,11 +214,12 @@ def _attribute_rows(text: _Text, wanted: Sequence[str]) -> dict[str, tuple[int, 
         try:
             values = tuple([_SIGNS[fields[c]] for c in columns])
         except KeyError as error:
-            raise text.fail(number, f"attribute values are -1 or 1, not {error}") from error
+            raise text.fail(number, f"attribute values are -1 or 1, not {str(error)[:_SHOWN]}") from error
         _add(rows, fields[0], values, text, number)
-    if len(rows) != int(lines[0]):
+    announced = lines[0].strip()
+    if len(announced) > _DIGITS or len(rows) != int(announced):
         raise InputError(
-            f"{text.where} announces {int(lines[0])} rows in line 1 and has {len(rows)}; "
+            f"{text.where} announces {announced[:_DIGITS]} rows in line 1 and has {len(rows)}; "
             "fetch it again, or correct line 1"
         )
     return rows
@@ -243,9 +235,10 @@ def _number_rows(text: _Text, what: str, allowed: range) -> dict[str, int]:
         if not fields:
             continue
         if len(fields) != 2:
-            raise text.fail(number, f"must be an image name and its {what}, not {line.strip()!r}")
-        if not fields[1].isdecimal() or int(fields[1]) not in allowed:
-            raise text.fail(number, f"unknown {what} {fields[1]!r} of {fields[0]}")
+            raise text.fail(number, f"must be an image name and its {what}, not {line.strip()[:_SHOWN]!r}")
+        told = fields[1]
+        if not told.isdecimal() or len(told) > _DIGITS or int(told) not in allowed:
+            raise text.fail(number, f"unknown {what} {told[:_SHOWN]!r} of {fields[0][:_SHOWN]}")
         _add(rows, fields[0], int(fields[1]), text, number)
     return rows
 

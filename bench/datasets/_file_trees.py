@@ -8,13 +8,11 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from zipfile import ZipInfo
 
-from bench.datasets._image_files import ImageFiles, open_zip, read_member
+from bench.datasets._image_files import ImageFiles, open_zip, read_below, read_member
 from bench.errors import InputError
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".pgm", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
 """Endings of photographs, in lower case."""
-
-_MOST_BYTES = 2**28
 
 
 class FolderTree:
@@ -43,15 +41,7 @@ class FolderTree:
 
     def read(self, name: str) -> bytes:
         """The file's bytes. Raises InputError naming it, also where a link leads out of the folder."""
-        path = self._folder / name
-        try:
-            if not path.resolve().is_relative_to(self._folder.resolve()):
-                raise InputError(f"{path} is a link that leaves {self.where}; put the file itself there")
-            if path.stat().st_size > _MOST_BYTES:
-                raise InputError(f"{path} is larger than {_MOST_BYTES:,} bytes; it is no photograph")
-            return path.read_bytes()
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror}") from error
+        return read_below(self._folder, name)
 
 
 class ZipTree:
@@ -82,12 +72,7 @@ class ZipTree:
 
     def read(self, name: str) -> bytes:
         """The file's bytes. Raises InputError naming it."""
-        member = self._members[name]
-        if member.file_size > _MOST_BYTES:
-            raise InputError(
-                f"{name} in {self.where} is larger than {_MOST_BYTES:,} bytes; it is no photograph"
-            )
-        return read_member(self._zip, member)
+        return read_member(self._zip, self._members[name])
 
 
 def find_tree(root: Path, names: Iterable[str], endings: Collection[str] = PHOTOS) -> ImageFiles | None:

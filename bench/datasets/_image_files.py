@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import zlib
 from collections.abc import Collection
 from pathlib import Path
@@ -9,6 +10,10 @@ from typing import Protocol
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from bench.errors import InputError
+from bench.outside import read_bytes
+
+MOST_BYTES = 2**28
+"""Of one image file; a larger one is no photograph."""
 
 
 class ImageFiles(Protocol):
@@ -44,10 +49,7 @@ class FolderImages:
         return zlib.crc32(self.read(name))
 
     def read(self, name: str) -> bytes:
-        try:
-            return (self.folder / name).read_bytes()
-        except OSError as error:
-            raise InputError(f"cannot read {self.folder / name}: {error.strerror}") from error
+        return read_below(self.folder, name)
 
 
 class ZipImages:
@@ -78,20 +80,41 @@ class ZipImages:
         return read_member(self._zip, self._members[name])
 
 
+def read_below(folder: Path, name: str) -> bytes:
+    """The bytes of an image file in `folder`. Raises InputError naming it, also for a link that leads out of
+    the folder, for what is no regular file, and for more than `MOST_BYTES`."""
+    path = folder / name
+    try:
+        if path.is_symlink() and not path.resolve(strict=True).is_relative_to(folder.resolve()):
+            raise InputError(f"{path} is a link that leaves {folder}; put the file itself there")
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a NUL
+        raise InputError(f"cannot read {path}: {error}") from error
+    return read_bytes(path, MOST_BYTES)
+
+
 def open_zip(path: Path) -> ZipFile:
     """The zip at `path`. Raises InputError when it is none, or cut short."""
     try:
         return ZipFile(path)
-    except (BadZipFile, OSError) as error:
+    except (BadZipFile, OSError, ValueError, NotImplementedError, OverflowError) as error:
         raise InputError(f"{path} is not a complete zip ({error}); fetch it again") from error
 
 
-def read_member(archive: ZipFile, member: ZipInfo) -> bytes:
-    """The bytes of a file in `archive`. Raises InputError naming both."""
+def read_member(archive: ZipFile, member: ZipInfo, most: int = MOST_BYTES) -> bytes:
+    """The bytes of a file in `archive`, which never unpacks to more than it announces. Raises InputError
+    naming both, also where it announces more than `most`."""
+    name = member.filename.rpartition("/")[2]
+    if member.file_size > most:
+        raise InputError(
+            f"{name} in {archive.filename} announces {member.file_size:,} bytes, expected at most {most:,}; "
+            "fetch the zip again"
+        )
     try:
         return archive.read(member)
-    except (BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
-        name = member.filename.rpartition("/")[2]
+    except (
+        *(BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, zlib.error, lzma.LZMAError),
+        *(ValueError, OverflowError),
+    ) as error:
         raise InputError(f"cannot read {name} in {archive.filename}: {error}; fetch the zip again") from error
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.errors import InputError
+from bench.outside import MOST_TABLE, read_text
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Row:
         """The number in a column. Raises InputError when it is none or not finite."""
         text = self[column]
         try:
-            value = float(text)
+            value = float(text) if "_" not in text else float("nan")
         except ValueError:
             value = float("nan")
         if not abs(value) < float("inf"):
@@ -59,7 +60,7 @@ def read_rows(path: Path, delimiter: str = ",") -> list[Row]:
 
     Raises InputError when the file cannot be read or is no UTF-8 text.
     """
-    return list(_rows(str(path), _text(str(path), _bytes(path)), delimiter))
+    return list(_rows(str(path), _text(path), delimiter))
 
 
 def read_table(path: Path, needed: Sequence[str], delimiter: str = ",", skip: int = 0) -> Table:
@@ -85,7 +86,7 @@ def read_table(path: Path, needed: Sequence[str], delimiter: str = ",", skip: in
 
 def read_names(path: Path) -> list[Row]:
     """A list with one name a line, in its one cell; empty lines are passed over. Raises as `read_rows`."""
-    text = _text(str(path), _bytes(path))
+    text = _text(path)
     lines = enumerate(text.split("\n"), 1)
     return [Row(str(path), number, (line.strip(),)) for number, line in lines if line.strip()]
 
@@ -105,19 +106,8 @@ def _without_empty_end(cells: tuple[str, ...]) -> tuple[str, ...]:
     return cells
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _text(where: str, data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise InputError(f"{where}, line {line}: not UTF-8 text; save the file as UTF-8") from error
+def _text(path: Path) -> str:
+    return read_text(path, MOST_TABLE).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _rows(where: str, text: str, delimiter: str) -> Iterator[Row]:

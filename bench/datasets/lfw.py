@@ -48,6 +48,7 @@ _YES_NO = {
 """Columns of the attribute file -> CelebA's names for the same things."""
 
 PEOPLE, VIEW2 = "people", "view2"
+_DIGITS = 9
 
 
 class LFW(PhotoDataset):
@@ -181,7 +182,7 @@ def _scored(path: Path) -> dict[str, dict[str, float]]:
     labels: dict[str, dict[str, float]] = {}
     for row in table.rows:
         person = row["person"].replace(" ", "_")
-        if not row["imagenum"].isdecimal():
+        if not row["imagenum"].isdecimal() or len(row["imagenum"]) > _DIGITS:
             raise row.fail(f"imagenum must be a number, not {row['imagenum']!r}")
         key = f"{person}/{person}_{int(row['imagenum']):04d}"
         if key in labels:

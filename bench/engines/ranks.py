@@ -12,7 +12,8 @@ from typing import Any
 
 from bench import distributed
 from bench.cells import Cell, Environment, Recent, run_cell
-from bench.engines.local import CACHE_BYTES, Event, Outcome, Spent, make_job
+from bench.engines.outcome import Event, Outcome, Spent
+from bench.engines.work import CACHE_BYTES, make_job
 from bench.errors import BenchError
 from bench.store import Store
 

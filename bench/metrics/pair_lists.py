@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import InputError, MetricError, UsageError
+from bench.outside import MOST_TABLE, read_text
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 ALL_PAIRS, PUBLISHED_PAIRS = "all", "published"
+_DIGITS, _SHOWN = 9, 80
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,10 @@ def read_pairs(path: Path) -> FoldedPairs:
     Raises InputError with the line for what does not fit.
     """
     try:
-        lines = [line.split() for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the pair list {path}: {error}") from error
-    if not lines or len(lines[0]) > 2 or not all(number.isdecimal() for number in lines[0]):
+        lines = [line.split() for line in read_text(path, MOST_TABLE).rstrip().splitlines()]
+    except InputError as error:
+        raise InputError(f"cannot read the pair list: {error}") from error
+    if not lines or not lines[0] or len(lines[0]) > 2 or not all(map(_is_number, lines[0])):
         raise InputError(f"{path}, line 1: expected the number of folds and of pairs, as `10 300`")
     folds, each = map(int, ["1", *lines[0]][-2:])
     if len(lines) - 1 != 2 * folds * each:
@@ -137,14 +139,18 @@ def read_pairs(path: Path) -> FoldedPairs:
 def _photos(path: Path, line: int, words: list[str], mated: bool) -> tuple[str, str]:
     expected = "`name i j` (one person)" if mated else "`name i other j` (two people)"
     if len(words) != (3 if mated else 4):
-        raise InputError(f"{path}, line {line}: expected {expected}, got {' '.join(words)!r}")
+        raise InputError(f"{path}, line {line}: expected {expected}, got {' '.join(words)[:_SHOWN]!r}")
     names = (words[0], words[0]) if mated else (words[0], words[2])
     numbers = words[1], words[-1]
-    fits = all(number.isdecimal() for number in numbers)
+    fits = all(map(_is_number, numbers))
     if not fits or (numbers[0] == numbers[1] if mated else names[0] == names[1]):
-        raise InputError(f"{path}, line {line}: expected {expected}, got {' '.join(words)!r}")
+        raise InputError(f"{path}, line {line}: expected {expected}, got {' '.join(words)[:_SHOWN]!r}")
     left, right = (f"{name}/{name}_{int(k):04d}" for name, k in zip(names, numbers, strict=True))
     return left, right
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _DIGITS
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from bench import discover
+from bench.components.dataset import Dataset
 from bench.components.embedding_method import EmbeddingMethod
 from bench.components.method import Method
 from bench.components.method_base import AnyMethod, Variant
@@ -21,10 +22,12 @@ from bench.stages.faces import attribute_params
 from bench.stages.scores import NUMBERS
 
 
-def build(config: RunConfig) -> Plan:
-    """The plan of a run. Raises UsageError for unknown names, InputError for unusable data."""
-    choice = Selection(config)
-    plan = Plan(config, choice.dataset, missing=choice.missing, notes=choice.notes)
+def build(config: RunConfig, dataset: Dataset | None = None) -> Plan:
+    """The plan of a run. dataset: takes the place of the evaluated one, for a plan that nobody runs. Raises
+    UsageError for unknown names, InputError for unusable data."""
+    choice = Selection(config, dataset)
+    learning = choice.learning.datasets
+    plan = Plan(config, choice.dataset, missing=choice.missing, notes=choice.notes, learning=learning)
     if config.quick:
         plan.notes.append(MEANING)
     for seed in range(config.seed, config.seed + config.seeds):

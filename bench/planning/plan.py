@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.cells import Cell, stage_version
+from bench.cells import Cell, Source, stage_version
 from bench.components.dataset import Dataset
 from bench.components.method_base import DEFAULT_VARIANT, Variant
 from bench.config import RunConfig
 from bench.selection import Missing
 
-_COST = {
+STAGE_COSTS = {
     "faces": 8.0,
     "pairs": 0.2,
     "auxiliary": 60.0,
@@ -60,7 +60,9 @@ class Subject:
 
 @dataclass
 class Plan:
-    """cells: planned key -> cell, inputs before their readers. subjects: what is scored."""
+    """cells: planned key -> cell, inputs before their readers. subjects: what is scored. learning: datasets
+    that methods learn on. sources: files and options of datasets, where the configuration does not tell them.
+    """
 
     config: RunConfig
     dataset: Dataset
@@ -68,6 +70,8 @@ class Plan:
     subjects: list[Subject] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    learning: tuple[Dataset, ...] = ()
+    sources: Mapping[str, Source] | None = None
 
     def unavailable(self) -> Iterator[str]:
         """Lines on what cannot run here: each with its remedy, or many of a kind together by name."""
@@ -96,7 +100,7 @@ class Plan:
             dict(inputs or {}),
             dict(tolerated or {}),
             title,
-            _COST[stage] if cost is None else cost,
+            STAGE_COSTS[stage] if cost is None else cost,
             stage_version(stage),
         )
         key = cell.key

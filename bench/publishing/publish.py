@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import InputError, UsageError
+from bench.files import sweep, temporary_prefix
 from bench.publishing.readme import write_readme
 from bench.publishing.results import (
     CURVES,
@@ -64,9 +65,11 @@ def publish_runs(
     for part in parts:
         refuse_unfinished(part, with_failures=with_failures)
         refuse_mixed_rows(part)
-    target = to / (name or parts[0].dataset)
-    if slug(target.name) != target.name:
-        raise UsageError(f"--name {target.name}: write ASCII letters, digits and any of _ - .")
+    called = name or parts[0].dataset
+    if slug(called) != called or called.startswith("."):
+        raise UsageError(f"--name {called}: write ASCII letters, digits and any of _ - ., no . in front")
+    target = to / called
+    _mend(target)
     before = _published_before(target)
     if before is not None and add:
         parts = [before, *parts]
@@ -74,7 +77,7 @@ def publish_runs(
     if before is not None:
         _refuse_loss(before, whole, target)
     to.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=to, prefix=f".{target.name}.") as staging:
+    with tempfile.TemporaryDirectory(dir=to, prefix=temporary_prefix()) as staging:
         made = Path(staging) / target.name
         made.mkdir()
         if len(parts) == 1:
@@ -83,7 +86,7 @@ def publish_runs(
             _draw(whole, made)
         _describe(whole, made)
         _refuse_unsafe(whole, made)
-        _swap(made, target, Path(staging) / "before")
+        _swap(made, target)
     write_readme(to)
     say(f"{len(whole.outputs)} outputs of {len(whole.runs)} {'run' if len(whole.runs) == 1 else 'runs'}")
     return target
@@ -188,8 +191,9 @@ def _refuse_unsafe(whole: Results, made: Path) -> None:
         raise InputError(f"{whole.folder} is not published: {'; '.join(found[:_NAMED])}{more}")
 
 
-def _swap(made: Path, target: Path, aside: Path) -> None:
+def _swap(made: Path, target: Path) -> None:
     """Put `made` in the place of `target`, which comes back if that fails."""
+    aside = _aside(target)
     if target.exists():
         os.rename(target, aside)
     try:
@@ -198,3 +202,18 @@ def _swap(made: Path, target: Path, aside: Path) -> None:
         if aside.exists():
             os.rename(aside, target)
         raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _mend(target: Path) -> None:
+    """Finish or take back the swap of a command that was killed, and remove what it left half written."""
+    aside = _aside(target)
+    if aside.exists() and not target.exists():
+        os.rename(aside, target)
+    shutil.rmtree(aside, ignore_errors=True)
+    sweep(target.parent)
+
+
+def _aside(target: Path) -> Path:
+    """Where what was published lies while it is replaced: a name that a later command finds again."""
+    return target.with_name(f".{target.name}.before")

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 from bench import record
 from bench.errors import InputError, UsageError
 from bench.ladder import POOLED
+from bench.outside import read_parquet
 from bench.quick import FLAG
 from bench.report.curves import CURVE_COLUMNS
 from bench.report.dictionary import columns_of_board
 from bench.report.tables import csv_text, label, leaderboard
-from bench.results import COLUMNS, SCHEMA_VERSION
+from bench.results import COLUMNS, SCHEMA_VERSION, read_rows
+from bench.spreadsheet import original
 from bench.weights import sha256_of_file
 
 if TYPE_CHECKING:
@@ -67,11 +69,9 @@ def outputs_of(rows: pd.DataFrame) -> list[str]:
 
 def board_of(rows: Path) -> pd.DataFrame:
     """The leaderboard of a file of rows; made once a process for the same bytes."""
-    import pandas as pd
-
     key = sha256_of_file(rows)
     if key not in _BOARDS:
-        _BOARDS[key] = leaderboard(pd.read_parquet(rows))
+        _BOARDS[key] = leaderboard(read_rows(rows))
     return _BOARDS[key]
 
 
@@ -109,19 +109,27 @@ def read_run(folder: Path) -> Results:
         curves = pd.read_csv(folder / "curves.csv", keep_default_na=False)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {folder / 'curves.csv'}: {error}; repeat the run's command") from error
-    return Results(folder, ({**found, "outputs": outputs_of(rows)},), rows, curves[list(CURVE_COLUMNS)])
+    if lacking := [name for name in CURVE_COLUMNS if name not in curves]:
+        raise InputError(f"{folder / 'curves.csv'} lacks {', '.join(lacking)}; repeat the run's command")
+    return Results(folder, ({**found, "outputs": outputs_of(rows)},), rows, _as_written(curves))
+
+
+def _as_written(curves: pd.DataFrame) -> pd.DataFrame:
+    """The curves of a CSV file, texts as they were before a spreadsheet was thought of."""
+    found = curves[list(CURVE_COLUMNS)].copy()
+    for name in found.select_dtypes(exclude="number"):
+        found[name] = found[name].map(original)
+    return found
 
 
 def read_published(folder: Path) -> Results:
     """What an earlier `publish` wrote to `folder`. Raises InputError for anything else."""
-    import pandas as pd
-
     found = record.read(folder / PUBLISHED)
     return Results(
         folder,
         tuple(found["runs"]),
         _rows(folder / ROWS, found["schema"]),
-        pd.read_parquet(folder / CURVES),
+        read_parquet(folder / CURVES),
     )
 
 
@@ -272,17 +280,12 @@ def _without(table: pd.DataFrame, newer: pd.DataFrame, keys: list[str]) -> pd.Da
 
 
 def _rows(path: Path, schema: int) -> pd.DataFrame:
-    import pandas as pd
-
     if schema != SCHEMA_VERSION:
         raise InputError(
             f"rows of {path.parent} have schema {schema}, and this version writes {SCHEMA_VERSION}; repeat "
             "the run's command"
         )
-    try:
-        rows = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}; repeat the run's command") from error
+    rows = read_rows(path)
     if list(rows.columns) != list(COLUMNS):
         different = sorted(set(rows.columns) ^ set(COLUMNS)) or ["their order"]
         raise InputError(f"{path} has other columns than this version writes: {', '.join(different)}")

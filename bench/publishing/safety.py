@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from bench.machine_paths import machine_paths
+from bench.outside import read_parquet
 
 _PICTURE = re.compile(rb"data:image/|<\s*(?:img|image|picture|video|object|embed|iframe)\b", re.IGNORECASE)
 _PIXELS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
@@ -42,9 +43,7 @@ def _text(path: Path, data: bytes) -> str:
         page.feed(data.decode())
         return "\n".join(page.texts)
     if path.suffix == ".parquet":
-        import pandas as pd
-
-        table = pd.read_parquet(path)
+        table = read_parquet(path)
         columns = (table[name].dropna() for name in table if table[name].dtype.kind not in "fiub")
         return "\n".join(str(word) for column in columns for word in column)
     return data.decode() if path.suffix in _TEXTS else ""

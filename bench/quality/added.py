@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from bench.errors import InputError, Unavailable
@@ -9,6 +11,7 @@ from bench.quality.features import COUNTER
 from bench.weights_format import read_header
 
 _SHOWN = 3
+_LONGEST = 120.0
 _UNUSED = ("classifier.", "fc.")
 
 
@@ -19,12 +22,7 @@ def check_quality_file(name: str, file: Path) -> None:
     pass.
     """
     if name == "nrqm_model":
-        from bench.quality.naturalness import nrqm_parameters
-
-        try:
-            nrqm_parameters(file)
-        except Unavailable as error:
-            raise InputError(str(error)) from error
+        _read_apart(file)
         return
     expected = _expected(name)
     if not expected:
@@ -40,6 +38,37 @@ def check_quality_file(name: str, file: Path) -> None:
     if problems:
         more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise InputError(f"{file} does not hold {name}: {'; '.join(problems[:_SHOWN])}{more}")
+
+
+def _read_apart(file: Path) -> None:
+    """Raises InputError where `file` holds no model of NRQM, as a process of its own finds: what reads MAT
+    files can crash on a damaged one. Afterwards the checksum vouches for the bytes."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_judge, args=(file, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        problem = ours.recv() if ours.poll(_LONGEST) else f"reading it takes more than {_LONGEST:.0f} s"
+    except EOFError:
+        problem = "reading it ends the program that reads it"
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+    if problem:
+        raise InputError(problem if str(file) in problem else f"{file} does not hold NRQM's model: {problem}")
+
+
+def _judge(file: Path, pipe: Connection) -> None:
+    from bench.quality.naturalness import nrqm_parameters
+
+    try:
+        nrqm_parameters(file)
+    except Unavailable as error:
+        pipe.send(str(error))
+    else:
+        pipe.send("")
 
 
 def _expected(name: str) -> dict[str, tuple[int, ...]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bench.errors import InputError, Unavailable
 from bench.geometry import opencv
 from bench.metrics.niqe import BLOCK, SHARPNESS, Model, niqe
+from bench.outside import read_mat
 from bench.quality.measures import NIQE, NRQM
 from bench.weights import WeightsFolder, checksum
 
@@ -147,9 +148,7 @@ def _common(height: int, width: int) -> str:
 
 
 def _released(weights: WeightsFolder) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    from scipy.io import loadmat
-
-    parameters = loadmat(weights.path(NIQE))
+    parameters = read_mat(weights.path(NIQE))
     return parameters["mu_prisparam"].ravel(), parameters["cov_prisparam"]
 
 
@@ -165,10 +164,8 @@ def nrqm_parameters(path: Path) -> tuple[NDArray[np.float64], list[Forest]]:
 
     Reading a .mat file runs no code. Raises Unavailable where the file holds something else.
     """
-    from scipy.io import loadmat
-
     try:
-        model = loadmat(path)["model"]
+        model = read_mat(path)["model"]
         linear = np.asarray(model["linear"][0, 0], np.float64)
         trees = [model["rf"][0, 0][0, n][0, 0] for n in range(len(_FEATURES_OF))]
         forests = [[np.asarray(t[k]) for k in (_LEFT, _RIGHT, _THRESHOLD, _VALUE, _FEATURE)] for t in trees]

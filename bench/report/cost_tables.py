@@ -13,7 +13,9 @@ from typing import Any, get_type_hints
 
 from bench.errors import InputError
 from bench.machine_paths import without_paths
+from bench.outside import MOST_RECORD, read_text
 from bench.report.cost import FIRST, IDENTITY, Machine, Measured, way
+from bench.spreadsheet import original
 from bench.throughput.table import FAILED, FILE, LEFT_OUT, OK, UNAVAILABLE, Row
 
 Facts = tuple[tuple[str, str], ...]
@@ -61,10 +63,10 @@ def refuse_measured(folder: Path) -> None:
 
 def _rows(path: Path) -> Iterator[tuple[Facts, Measured]]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, MOST_RECORD)
+    except InputError as error:
         raise InputError(
-            f"cannot read --throughput {path}: {error}; give it a {FILE} that {_MADE_BY} wrote"
+            f"cannot read --throughput table: {error}; give it a {FILE} that {_MADE_BY} wrote"
         ) from error
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -96,7 +98,7 @@ def _parsed(path: Path, line: int, record: Mapping[str | None, Any]) -> tuple[Fa
     if None in record or None in record.values():
         raise InputError(f"{path}, line {line}: not as many cells as the header has; measure it anew")
     # A reason may name a folder of the machine it is from, which is nobody else's business.
-    cells = {str(k): without_paths(str(v)) for k, v in record.items()}
+    cells = {str(k): without_paths(original(str(v))) for k, v in record.items()}
     known = {n: _typed(path, line, n, cells[n]) for n in _TYPES if n in cells}
     row = Row(**known)
     _check(path, line, row)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError
+from bench.outside import parquet_table
 from bench.report.contrast import is_contrasted
 from bench.scoring.rows import SampleKey
 
@@ -43,15 +44,14 @@ def draws_file(drawn: Mapping[SampleKey, NDArray[np.float64]]) -> bytes:
 def read_draws(path: Path) -> dict[SampleKey, NDArray[np.float32]]:
     """What `draws_file` wrote. Raises InputError for a file that is none."""
     import pyarrow as pa
-    from pyarrow import parquet
 
     try:
-        table = parquet.read_table(path)
+        table = parquet_table(path)
         keys = zip(*(table[name].to_pylist() for name in SampleKey._fields), strict=True)
         figures = [
             np.asarray(one.values.to_numpy(zero_copy_only=False), np.float32) for one in table[_FIGURES]
         ]
-    except (OSError, KeyError, pa.ArrowInvalid) as error:
+    except (InputError, KeyError, TypeError, AttributeError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{path} holds no resamples: {error}; repeat the run's command") from error
     return dict(zip(map(SampleKey._make, keys), figures, strict=True))
 

@@ -196,8 +196,9 @@
 
   // A CSV beside each table of a method or machine: value, low and high of each figure in columns of their own.
   const quote = (text) => {
-    const safe = /^[=+@\t\r]|^-(?![\d.])/.test(text) ? "'" + text : text;
-    return /[",\n]/.test(safe) ? '"' + safe.replaceAll('"', '""') + '"' : safe;
+    const number = /^-?[\d.]+(e-?\d+)?$/.test(text);
+    const safe = !number && /^[=+\-@\t\r\n'\uff1d\uff0b\uff0d\uff20]/.test(text) ? "'" + text : text;
+    return /[",\r\n]/.test(safe) ? '"' + safe.replaceAll('"', '""') + '"' : safe;
   };
   const words = (cell) => cell.textContent.replace(/\s+/g, " ").trim();
   const figures = (cell) => {

@@ -19,6 +19,7 @@ from bench.faces import AGE
 from bench.files import write_atomically
 from bench.ladder import AWARE, RUNGS, STATIC, WORST
 from bench.results import COLUMNS, OK, ORIGINAL
+from bench.spreadsheet import harmless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -301,7 +302,8 @@ LEADERBOARD = {
     "label_source": "Whose labels the method was told: truth, predicted or random.",
     "seed": "Seed of the run.",
     "method": "Method or control.",
-    "variant": "Output mode of the method.",
+    "variant": "Output mode of the method. Here and in every CSV file, a text that begins with a sign that "
+    "spreadsheets compute (= + - @), or with an apostrophe, has one apostrophe in front.",
     "role": "method, or control for a yardstick.",
     "status": "ok when leak and TMR were both measured; else undefined, failed, unavailable or incomplete.",
     "pareto": "True when no other line of the group is at least as good in leak and TMR and better in one.",
@@ -719,14 +721,11 @@ def sorted_rows(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values(list(rows.columns), kind="stable", na_position="first", ignore_index=True)
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
 def csv_text(table: pd.DataFrame, *, digits: int | None = 6) -> str:
     """The table as CSV: header, no index, `\\n` line ends, `digits` significant digits (None: exact).
 
-    Absent is empty. A text cell that a spreadsheet would run as a formula (it starts with = + - @, a tab or a
-    carriage return) gets an apostrophe in front (OWASP, "CSV Injection"); numbers are left alone.
+    Absent is empty. A text cell that a spreadsheet would run as a formula gets an apostrophe in front, see
+    `bench.spreadsheet`; numbers are left alone.
     """
     import pandas as pd
 
@@ -743,7 +742,7 @@ def _cell(value: Any, digits: int | None) -> str:
         return "0" if value == 0 else repr(value) if digits is None else f"{value:.{digits}g}"
     if not isinstance(value, str):
         return str(value)
-    text = f"'{value}" if value.startswith(_FORMULA) else value
+    text = harmless(value)
     # The csv module leaves a lone carriage return bare, which readers take for the end of a line.
     return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\r\n') else text
 

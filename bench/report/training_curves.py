@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bench.files import write_atomically
 from bench.report.print_style import figure_style, render
 from bench.report.style import CONTROL_COLOUR, Look, slug
+from bench.report.tables import csv_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +61,7 @@ def write_training_curves(
         table = folder / f"{slug(training.name)}.csv"
         picture = table.with_suffix(".png")
         frame = curve_table(training)
-        data = frame.to_csv(index=False, lineterminator="\n").encode()
+        data = csv_text(frame, digits=None).encode()
         written += [table, picture]
         if picture.is_file() and table.is_file() and table.read_bytes() == data:
             continue

@@ -124,7 +124,7 @@ def strongest_rows(
     draws = worst_case([roc.leak for roc in rocs])
     worse: dict[str, Any] = {"higher_is": "worse", "reason": by, **columns}
     return [
-        make.row("leak", strongest.leak, leak_interval(rocs), draws=draws, **worse),
+        make.row("leak", strongest.leak, lambda: leak_interval(rocs), draws=draws, **worse),
         make.row("auc", area, strongest.roc.auc, reason=by, **columns),
         make.row(
             "eer",
@@ -221,7 +221,7 @@ def _attacker_rows(make: RowMaker, one: Judged, people: Population, *, full: boo
     rows = [
         make.row("balanced_accuracy", one.r_adv, one.after, **worse),
         make.row("auc", privacy.auc(one.labels, one.protected), one.roc.auc, **shared),
-        make.row("leak", one.leak, leak_interval([one.roc]), **worse),
+        make.row("leak", one.leak, lambda: leak_interval([one.roc]), **worse),
     ]
     if full:
         decided = privacy.decide(one.protected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -77,13 +78,14 @@ class RowMaker:
         self,
         metric: str,
         value: float,
-        samples: ArrayLike | Interval | None = None,
+        samples: ArrayLike | Callable[[], Interval] | None = None,
         *,
         draws: ArrayLike | None = None,
         **columns: Any,
     ) -> Row:
-        """A measured value. samples: the figure in each resample (B,), or its interval, or None for no
-        interval. draws: the resamples where `samples` is an interval."""
+        """A measured value. samples: the figure in each resample (B,), or what gives its interval, or None
+        for no interval; one that is undefined is told in the row. draws: the resamples where `samples` gives
+        an interval."""
         low = high = None
         reason = columns.pop("reason", None)
         if samples is not None:
@@ -91,7 +93,7 @@ class RowMaker:
                 found = self._interval(metric, value, samples)
                 low, high = found.low, found.high
             except MetricError as error:
-                reason = f"no interval: {error}"
+                reason = f"{reason}; no interval: {error}" if reason else f"no interval: {error}"
         columns["flags"] = " ".join(f for f in (self.template.flags, columns.get("flags", "")) if f)
         row = replace(
             self.template,
@@ -102,14 +104,14 @@ class RowMaker:
             reason=reason,
             **columns,
         )
-        drawn = samples if draws is None and not isinstance(samples, Interval) else draws
+        drawn = samples if draws is None and not callable(samples) else draws
         if drawn is not None and (row.component == POOL or row.component_kind == "quality"):
             self.resampled[sample_name(row)] = np.asarray(drawn, dtype=np.float64)
         return row
 
-    def _interval(self, metric: str, value: float, samples: ArrayLike | Interval) -> Interval:
-        if isinstance(samples, Interval):
-            return samples
+    def _interval(self, metric: str, value: float, samples: ArrayLike | Callable[[], Interval]) -> Interval:
+        if callable(samples):
+            return samples()
         # Near 0 and 1 plain percentiles cover too little.
         return unit_interval(value, samples, self.people) if metric in _RATES else interval(samples)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.files import write_atomically
+from bench.spreadsheet import harmless
 
 OK, FAILED, UNAVAILABLE, LEFT_OUT = "ok", "failed", "unavailable", "left out"
 FILE = "throughput.csv"
@@ -82,7 +83,7 @@ class Table:
         writer.writeheader()
         for row in self.rows:
             told = {k: _short(v) for k, v in asdict(row).items()}
-            writer.writerow({**told, **self._environment})
+            writer.writerow({**told, **{k: _short(v) for k, v in self._environment.items()}})
         write_atomically(self.path, text.getvalue().encode())
 
 
@@ -100,4 +101,6 @@ def line(row: Row) -> str:
 
 
 def _short(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else value
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return harmless(value) if isinstance(value, str) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -12,6 +13,7 @@ import numpy as np
 
 from bench.components.base import State, load_module, module_state
 from bench.distributed import here, is_first
+from bench.files import write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,12 +22,16 @@ if TYPE_CHECKING:
 SAVE_SECONDS = 20.0
 """Between two checkpoints."""
 
+_CHECK = sha256().digest_size
+
 
 class Checkpoint:
     """Networks, optimisers and more in `folder`, replaced atomically; does nothing where `folder` is None.
 
     recipe: what the training depends on; a file made by another recipe, or by another number of processes,
-    is not taken up. Of several processes the first writes.
+    is not taken up. Of several processes the first writes. The file is safetensors followed by a SHA-256
+    of them and of where the file belongs: a damaged one, or one that was put in the place of another, would
+    train on from wrong numbers.
     """
 
     def __init__(
@@ -39,18 +45,26 @@ class Checkpoint:
     ) -> None:
         told = recipe if here()[1] == 1 else [recipe, here()[1]]
         key = sha256(repr(told).encode()).hexdigest()[:16]
-        self.path = None if folder is None else Path(folder) / f"{name}-{key}.safetensors"
+        self.path = None if folder is None else Path(folder) / f"{name}-{key}.checkpoint"
         self.save_seconds = SAVE_SECONDS if save_seconds is None else save_seconds
         self._modules, self._optimisers = modules, optimisers
         self._saved_at = time.monotonic()
 
     def restore(self) -> State:
-        """Load the file into networks and optimisers; returns what else was saved, empty without a file."""
+        """Load the file into networks and optimisers; returns what else was saved, empty without a file.
+
+        A damaged file is passed over, with a note, and replaced by the next one.
+        """
         if self.path is None or not self.path.exists():
             return {}
-        from safetensors.numpy import load_file
+        from safetensors.numpy import load
 
-        stored = load_file(self.path)
+        data = self._intact()
+        if data is None:
+            note = f"note: checkpoint {self.path} is damaged; this training begins anew"
+            print(note, file=sys.stderr, flush=True)
+            return {}
+        stored = load(data)
         for name, module in self._modules.items():
             load_module(module, stored, f"module/{name}/")
         for name, optimiser in self._optimisers.items():
@@ -66,7 +80,7 @@ class Checkpoint:
         """Write the state and what `further` returns beside the old file, then put it in its place."""
         if self.path is None or not is_first():
             return
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         state: State = {f"further/{k}": v for k, v in further().items()}
         for name, module in self._modules.items():
@@ -76,11 +90,24 @@ class Checkpoint:
                 for moment, value in moments.items():
                     if value is not None:
                         state[f"optimiser/{name}/{index}/{moment}"] = value.detach().cpu().numpy()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        save_file({k: np.asarray(v, order="C") for k, v in state.items()}, partial)
-        partial.replace(self.path)
+        data = save({k: np.asarray(v, order="C") for k, v in state.items()})
+        write_atomically(self.path, data + self._digest(data))
         self._saved_at = time.monotonic()
+
+    def _intact(self) -> bytes | None:
+        """The safetensors in the file; None where they are not what was written here."""
+        assert self.path is not None
+        try:
+            found = self.path.read_bytes()
+        except OSError:
+            return None
+        data = found[:-_CHECK]
+        return data if found[-_CHECK:] == self._digest(data) else None
+
+    def _digest(self, data: bytes) -> bytes:
+        assert self.path is not None
+        place = f"{self.path.parent.name}/{self.path.name}".encode()
+        return sha256(sha256(data).digest() + place).digest()
 
 
 def _load_optimiser(optimiser: Optimizer, stored: State) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO
 
 from bench.errors import InputError
 from bench.files import write_atomically
+from bench.outside import parse_json
 from bench.user_photos.photo import FACES, PHOTOS
 from bench.user_photos.record import Record
 
@@ -63,10 +65,11 @@ def _line(record: Record) -> str:
 
 def _parsed(line: bytes) -> Record | None:
     try:
-        record = Record.from_json(json.loads(line))
+        record = Record.from_json(parse_json(line))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    return record if all(_is_ours(output.path) for output in record.outputs) else None
+    typed = all(type(getattr(record, f.name)) is type(f.default) for f in fields(record) if f.name != "path")
+    return record if typed and all(_is_ours(output.path) for output in record.outputs) else None
 
 
 def _is_ours(path: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from bench.components.base import Context
 from bench.datasets._labels import age_group
 from bench.errors import InputError, Unavailable, unknown_name
 from bench.faces import AGE, AGE_GROUP, GENDER, Attribute, Faces
+from bench.outside import MOST_TABLE, read_text
+from bench.spreadsheet import original
 from bench.weights import WeightsFolder
 
 TABLE = "labels file"
@@ -46,25 +49,33 @@ def read_table(path: Path, attributes: Sequence[Attribute]) -> dict[str, dict[st
     Raises InputError with the line.
     """
     known = {a.name: a for a in attributes}
+    reader = csv.DictReader(io.StringIO(read_text(path, MOST_TABLE), newline=""), restkey="", strict=True)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey="", strict=True)
-            columns = [c for c in reader.fieldnames or [] if c != FILE]
-            if FILE not in (reader.fieldnames or []):
-                raise InputError(f"{path} has no column '{FILE}'; its first line must name the columns")
-            for column in columns:
-                if column not in known:
-                    raise InputError(f"{path}, line 1: {unknown_name('attribute', column, known)}")
-            rows: dict[str, dict[str, float]] = {}
-            for row in reader:
-                where = f"{path}, line {reader.line_num}"
-                if row[FILE] in rows:
-                    raise InputError(f"{where}: a second row for {row[FILE]}")
-                given = {c: (row[c] or "").strip() for c in columns}
-                rows[row[FILE]] = {c: _label(known[c], text, where) for c, text in given.items() if text}
-            return rows
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read {path}: {error}; give --labels a CSV in UTF-8") from error
+        names = list(reader.fieldnames or [])
+        _check_columns(path, names, known)
+        rows: dict[str, dict[str, float]] = {}
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            if "" in row or row[FILE] is None:
+                raise InputError(f"{where}: not as many cells as line 1 has; correct the line")
+            file = original(row[FILE])
+            if file in rows:
+                raise InputError(f"{where}: a second row for {file}; keep one")
+            given = {c: (row[c] or "").strip() for c in names if c != FILE}
+            rows[file] = {c: _label(known[c], text, where) for c, text in given.items() if text}
+        return rows
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}: {error}; give --labels a CSV in UTF-8") from error
+
+
+def _check_columns(path: Path, names: Sequence[str], known: Mapping[str, Attribute]) -> None:
+    if FILE not in names:
+        raise InputError(f"{path} has no column '{FILE}'; its first line must name the columns")
+    for column in names:
+        if column != FILE and column not in known:
+            raise InputError(f"{path}, line 1: {unknown_name('attribute', column, known)}")
+        if names.count(column) > 1:
+            raise InputError(f"{path}, line 1: two columns are called '{column}'; keep one")
 
 
 def _label(attribute: Attribute, text: str, where: str) -> float:
@@ -72,13 +83,13 @@ def _label(attribute: Attribute, text: str, where: str) -> float:
     if text.casefold() in names:
         return float(names.index(text.casefold()))
     try:
-        value = float(text)
+        value = float(text) if "_" not in text else np.nan
     except ValueError:
         value = np.nan
     if np.isfinite(value) and (attribute.is_number or value in range(len(names))):
         return value
     allowed = ", ".join(attribute.classes) or f"a number ({attribute.unit})"
-    raise InputError(f"{where}: {attribute.name} is '{text}', not one of: {allowed}")
+    raise InputError(f"{where}: {attribute.name} is '{text[:80]}', not one of: {allowed}")
 
 
 class LabelReaders:

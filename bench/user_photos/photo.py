@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from bench.detection import FoundFaces, central
 from bench.errors import BenchError
 from bench.faces import Attribute, Faces
-from bench.files import write_atomically
+from bench.files import no_room, write_atomically
 from bench.geometry import CELEBA_LANDMARKS
 from bench.photographs import MOST_BYTES, Photo, UnreadablePhotoError, decode
 from bench.store import digest
@@ -89,7 +89,10 @@ class PhotoProtector:
         self.readers = LabelReaders(self.attributes.values(), recipe.weights_folder())
 
     def protect(self, task: Task) -> Result:
-        """What became of the file: `task.known` where that is still true, else what is made of it now."""
+        """What became of the file: `task.known` where that is still true, else what is made of it now.
+
+        Raises OSError where the target is full or read-only.
+        """
         try:
             data = _read(self.source / task.path)
         except UnreadablePhotoError as error:
@@ -116,6 +119,8 @@ class PhotoProtector:
         except _Failed as error:
             return replace(record, key="", status=FAILED, reason=str(error))
         except OSError as error:
+            if no_room(error):  # nor is there for any other photograph
+                raise
             return replace(record, key="", status=FAILED, reason=f"cannot write: {error.strerror or error}")
 
     # -- one photograph ----------------------------------------------------------------------------------
@@ -214,7 +219,7 @@ class PhotoProtector:
             )
         except BenchError as error:
             raise _Failed(str(error)) from error
-        except Exception as error:  # a bug of the method is that photograph's failure, not the run's
+        except (Exception, SystemExit) as error:  # a bug of the method is that photograph's, not the run's
             raise _Failed(f"{self.method.id}: {type(error).__name__}: {error}") from error
         return result.images, result.failed
 

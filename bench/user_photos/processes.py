@@ -15,6 +15,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from bench.errors import BenchError, InputError
+from bench.files import no_room
+from bench.orphans import end_with_parent
 from bench.user_photos.photo import Finder, PhotoProtector, Result, Task
 from bench.user_photos.recipe import Recipe
 from bench.user_photos.record import FAILED, Record
@@ -89,7 +91,7 @@ class Processes:
         assert task is not None
         try:
             answer: Result | str = worker.pipe.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # OSError: it died in the middle of an answer
             return self._lost(worker, task, waiting)
         worker.task = None
         if isinstance(answer, str):
@@ -122,6 +124,7 @@ def _spawn(arguments: tuple[Recipe, Path, Path, OpenFinder]) -> _Worker:
 
 
 def _work(pipe: Connection, recipe: Recipe, source: Path, target: Path, finder: OpenFinder) -> None:
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     import torch
 
@@ -141,10 +144,13 @@ def _work(pipe: Connection, recipe: Recipe, source: Path, target: Path, finder: 
         pipe.send(_attempt(protector, task))
 
 
-def _attempt(protector: PhotoProtector, task: Task) -> Result:
+def _attempt(protector: PhotoProtector, task: Task) -> Result | str:
+    """What became of a photograph, or why no other one can be protected either."""
     try:
         return protector.protect(task)
     except Exception as error:  # nothing about one photograph may end the others
+        if isinstance(error, OSError) and (told := no_room(error)):
+            return told
         where = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
         return Result(Record(task.path, status=FAILED, reason=reason))

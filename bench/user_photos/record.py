@@ -52,5 +52,5 @@ class Record:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Record:
         """Raises TypeError or KeyError for anything that `to_json` did not write."""
-        outputs = tuple(Output(o["path"], o["sha256"]) for o in values["outputs"])
+        outputs = tuple(Output(str(o["path"]), str(o["sha256"])) for o in values["outputs"])
         return cls(**{**values, "outputs": outputs})

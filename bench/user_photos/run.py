@@ -12,7 +12,9 @@ from filelock import FileLock, Timeout
 
 from bench.config import RunConfig
 from bench.errors import UsageError
-from bench.user_photos.journal import Journal
+from bench.files import sweep
+from bench.shown import readable
+from bench.user_photos.journal import FOLDER, Journal
 from bench.user_photos.labels import read_table
 from bench.user_photos.meter import Meter
 from bench.user_photos.photo import FACES, PHOTOS, Result, Task
@@ -20,7 +22,7 @@ from bench.user_photos.processes import Processes
 from bench.user_photos.recipe import Recipe, prepare
 from bench.user_photos.record import FAILED, SKIPPED, STATUSES, UNREADABLE, Record
 from bench.user_photos.table import write_table
-from bench.user_photos.walk import Entry, check_folders, entries, readable
+from bench.user_photos.walk import Entry, check_folders, entries
 
 Say = Callable[[str], None]
 Protect = Callable[[Iterable[Task]], Generator[Result, None, None]]
@@ -101,6 +103,8 @@ def _alone(target: Path, folder: Path) -> Iterator[None]:
 def _sweep(target: Path) -> None:
     """Remove what a killed run left half written: files under a temporary name, as no output begins with a
     dot."""
+    sweep(target)
+    sweep(target / FOLDER)
     for folder in (FACES, PHOTOS):
         for place, _, names in os.walk(target / folder):
             for name in names:

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bench.files import write_atomically
+from bench.shown import readable
+from bench.spreadsheet import harmless
 from bench.user_photos.record import Record
-from bench.user_photos.walk import readable
 
 NAME = "protected.csv"
 COLUMNS = (
@@ -26,14 +27,14 @@ COLUMNS = (
     "label_source",
     "note",
 )
-_FORMULA = ("=", "+", "-", "@")
 
 
 def write_table(target: Path, records: Iterable[Record]) -> Path:
     """Write `protected.csv` in UTF-8, one row a record; what is unknown is empty.
 
-    Text that a spreadsheet would take for a formula begins with an apostrophe; bytes of names that are no
-    UTF-8, and control characters, stand as \\xNN. Several outputs are separated by " | ".
+    Text that a spreadsheet would take for a formula begins with an apostrophe, see `bench.spreadsheet`;
+    bytes of names that are no UTF-8, and control characters, stand as \\xNN. Several outputs are separated
+    by " | ".
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -46,20 +47,16 @@ def write_table(target: Path, records: Iterable[Record]) -> Path:
 def _cells(record: Record) -> list[str]:
     looked_at = bool(record.format)
     return [
-        _safe(readable(record.path)),
+        harmless(readable(record.path)),
         record.status,
-        _safe(readable(record.reason)),
+        harmless(readable(record.reason)),
         str(record.faces_found) if looked_at else "",
         str(record.faces_protected) if looked_at else "",
-        _safe(" | ".join(readable(o.path) for o in record.outputs)),
+        harmless(" | ".join(readable(o.path) for o in record.outputs)),
         str(record.width) if looked_at else "",
         str(record.height) if looked_at else "",
         record.format,
-        _safe(record.labels),
-        _safe(record.label_source),
-        _safe(readable(record.note)),
+        harmless(record.labels),
+        harmless(record.label_source),
+        harmless(readable(record.note)),
     ]
-
-
-def _safe(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -68,9 +68,3 @@ def _below(folder: str, path: str) -> Iterator[Entry]:
             yield Entry(below)
         else:
             yield Entry(below, "neither file nor folder")
-
-
-def readable(path: str) -> str:
-    """A path for people and for UTF-8 files: what is no UTF-8 and control characters as `\\xNN`."""
-    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

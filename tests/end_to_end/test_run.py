@@ -107,11 +107,11 @@ def test_a_repeated_run_computes_nothing_and_changes_no_byte(first_run):
     assert (folder / "runs/synthetic/leaderboard.csv").read_bytes() == before
 
 
-def test_another_store_gives_the_same_bytes_after_an_interruption(first_run, tmp_path):
+def test_another_store_and_number_of_workers_give_the_same_bytes_after_an_interruption(first_run, tmp_path):
     folder, _ = first_run
     command = [sys.executable, "-m", "bench", "run", "--methods", "original,constant,blur", *SMALL]
     process = subprocess.Popen(
-        command,
+        [*command, "--workers", "3"],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
@@ -126,10 +126,11 @@ def test_another_store_gives_the_same_bytes_after_an_interruption(first_run, tmp
     assert process.returncode == 130
     assert "repeat the command" in said
     assert not (tmp_path / "runs").exists()
-    said = bench(tmp_path, "run", "--methods", "original,constant,blur", *SMALL).stderr
+    said = bench(tmp_path, "run", "--methods", "original,constant,blur", "--workers", "1", *SMALL).stderr
     assert " 0 taken from" not in said
-    name = "runs/synthetic/leaderboard.csv"
-    assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+    for name in ("leaderboard.csv", "rows.parquet", "curves.csv", "cmc.csv"):
+        there, here = tmp_path / "runs/synthetic" / name, folder / "runs/synthetic" / name
+        assert there.read_bytes() == here.read_bytes(), name
 
 
 def test_label_sources_and_seeds_are_axes_and_claims_are_answered(first_run):

@@ -37,6 +37,7 @@ def results(tmp_path_factory):
         "gender,race,age_group",
         "--threats",
         "aware",
+        "--set=quality_images=2",
     ]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

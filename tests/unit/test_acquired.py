@@ -9,7 +9,7 @@ import pytest
 
 from bench.cells import Cell, Environment, Job, Recent
 from bench.discover import load_class
-from bench.engines.local import make_job
+from bench.engines.work import make_job
 from bench.faces import Faces
 from bench.stages import embed
 from bench.stages.faces import acquired_faces_of, pack

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from bench import discover
+from bench import discover, source_text
 from bench.errors import Unavailable, UsageError
 from bench.scaffold import write_component
 
@@ -32,7 +32,7 @@ def _forget():
         discover.code_hash,
         discover._is_module,
         discover._file_of,
-        discover._stripped,
+        source_text.code_of,
     ):
         cached.cache_clear()
 

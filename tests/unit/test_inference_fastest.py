@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bench.api import Method, Request
 from bench.cells import Environment, Recent, run_cell
 from bench.config import RunConfig
-from bench.engines.local import make_job
+from bench.engines.work import make_job
 from bench.inference import fastest
 from bench.inference.algebra import evaluated
 from bench.inference.fastest import Chooser, FastestHook, FastestNetwork

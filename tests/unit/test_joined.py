@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.cells import Cell, Environment, Recent, Source
 from bench.config import load_config
-from bench.engines.local import make_job
+from bench.engines.work import make_job
 from bench.errors import InputError, UsageError
 from bench.faces import AGE, AGE_GROUP, DEVELOP, GENDER, VALIDATION, Attribute, Faces, whole_people, yes_no
 from bench.geometry import CELEBA_LANDMARKS

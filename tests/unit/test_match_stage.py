@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.cells import Cell, Environment, Recent
-from bench.engines.local import make_job
+from bench.engines.work import make_job
 from bench.faces import Faces
 from bench.metrics.identification import search_gallery
 from bench.metrics.pair_lists import PairCounts, draw_pairs

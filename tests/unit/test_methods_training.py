@@ -76,7 +76,7 @@ def test_interrupted_training_ends_with_the_same_bytes(
     assert len(resumed.batches) < PLAN.steps
     assert same(expected, found)
     assert curves == same_curves
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob(".new-*"))
 
 
 def test_another_plan_does_not_take_up_the_checkpoint(tmp_path: Path) -> None:

@@ -199,6 +199,10 @@ def never(*_: object, **__: object) -> None:
     raise AssertionError("called")
 
 
+def passes(*_: object, **__: object) -> None:
+    raise ValueError("not one of mine")
+
+
 def ordinary(mode: str, **options: Any) -> bytes:
     noisy = np.clip(SMOOTH[:57, :75] + RNG.normal(0, 9, (57, 75, 3)), 0, 255).astype(np.uint8)
     return encoded(Image.fromarray(noisy).convert(mode), "JPEG", **options)
@@ -246,7 +250,7 @@ def test_colours_stored_as_they_are_and_upright_exif(monkeypatch: pytest.MonkeyP
 def test_other_jpegs_are_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     exif = Image.Exif()
     exif[0x0112] = 8
-    monkeypatch.setattr(simplejpeg, "decode_jpeg", never)
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", passes)
     assert decode(ordinary("CMYK")).pixels.shape == (57, 75, 3)
     assert decode(ordinary("RGB", exif=exif)).pixels.shape == (75, 57, 3)
     assert decode(ordinary("RGB"), longest=40).notes == ("reduced to 40x30",)
@@ -281,6 +285,19 @@ def test_damaged_jpegs_end_as_with_pillow_alone(monkeypatch: pytest.MonkeyPatch)
         assert outcome(data) == found
     refused = sum(isinstance(found, str) for found in quick)
     assert 20 < refused < 220
+
+
+@pytest.mark.parametrize("exif", [None, 6])
+def test_a_jpeg_that_lost_a_part_of_its_codes_is_refused_and_never_filled_in(exif: int | None) -> None:
+    """Pillow alone fills the rest of such a picture with grey."""
+    turned = Image.Exif()
+    if exif is not None:
+        turned[0x0112] = exif
+    data = ordinary("RGB", exif=turned)
+    start = data.index(b"\xff\xda") + 14
+    spoilt = data[: start + 40] + data[-2:]
+    with pytest.raises(UnreadablePhotoError, match="damaged: .*premature end"):
+        decode(spoilt)
 
 
 @pytest.mark.skipif("BENCH_DATA" not in os.environ, reason="set BENCH_DATA to the folder of face packs")

@@ -3,7 +3,7 @@
 import csv
 
 from bench.cells import Cell
-from bench.engines.local import Outcome, Spent
+from bench.engines.outcome import Outcome, Spent
 from bench.profile import profile_lines, write_profile
 
 
@@ -48,5 +48,5 @@ def test_every_cell_is_written_in_the_order_of_its_end(tmp_path):
     assert [row["title"] for row in rows] == ["faces <TEST>", "train quick", "train slow", "score all"]
     assert rows[2] == {
         "stage": "fit", "title": "train slow", "worker": "0", "started_s": "1.000", "ended_s": "9.000",
-        "processor_s": "4.000",
+        "processor_s": "4.000", "peak_mb": "",
     }  # fmt: skip

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.cells import Cell, Environment, Recent
 from bench.config import RunConfig
-from bench.engines.local import make_job
+from bench.engines.work import make_job
 from bench.errors import InputError
 from bench.faces import Faces
 from bench.metrics.pair_lists import fold_accuracy

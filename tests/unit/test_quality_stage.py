@@ -13,7 +13,7 @@ from quality_files import backbone, images, save_backbone, save_niqe
 from test_niqe import natural
 
 from bench.cells import Cell, Environment, Recent
-from bench.engines.local import make_job
+from bench.engines.work import make_job
 from bench.faces import Faces
 from bench.metrics.niqe import MIN_BLOCKS
 from bench.metrics.quality import ssim

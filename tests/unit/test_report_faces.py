@@ -11,7 +11,7 @@ import pytest
 
 from bench.collected import samples
 from bench.config import load_config
-from bench.engines.local import Outcome
+from bench.engines.outcome import Outcome
 from bench.reproduce import command_of
 from bench.store import Artefact, Store
 

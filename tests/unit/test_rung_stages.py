@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench import discover
 from bench.cells import Cell, Environment, Recent, run_cell
-from bench.engines.local import make_job
+from bench.engines.work import make_job
 from bench.faces import GENDER, Faces
 from bench.metrics.privacy import attribute_leak, auc, balanced_accuracy, decide
 from bench.stages.faces import attribute_params, pack

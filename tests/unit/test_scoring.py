@@ -97,6 +97,18 @@ def test_without_a_reader_the_pool_is_undefined_with_the_reason(people):
     assert "no attacker reads gender" in pool.loc["leak", "reason"]
 
 
+def test_an_attribute_of_too_few_people_has_figures_without_interval_not_a_failed_score():
+    rare = (IDENTITIES < 2).astype(np.float32)  # missing from one resample in seven
+    odds = 2 * rare - 1 + np.random.default_rng(0).standard_normal(len(rare)) / 4
+    said = np.stack([-odds, odds], axis=1).astype(np.float32)
+    drawn = Population(IDENTITIES, identity_weights(IDENTITIES, 200, 1))
+    found = table(hidden(GENDER, rare, [Reading("a", said, said)], drawn))
+    leak = found.loc[("pool", "leak")]
+    assert leak["value"] > 0.9
+    assert np.isnan(leak["ci_low"])
+    assert leak["reason"].startswith("strongest attacker: a; no interval: undefined in ")
+
+
 def test_failed_faces_are_counted_and_unlabelled_ones_left_out(people):
     protected = scores(SURE)
     protected[:10] = np.nan

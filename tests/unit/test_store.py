@@ -1,10 +1,13 @@
-import json
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from bench.files import write_atomically
-from bench.store import DATA, Artefact, DamagedArtefactError, Store, canonical_json, digest
+from bench.files import temporary_prefix, write_atomically
+from bench.store import Artefact, Store, StoreError, canonical_json, digest
 
 KEY = digest("some work")
 
@@ -33,33 +36,6 @@ def test_keys_ignore_the_order_of_parameters_and_notice_every_value():
         canonical_json(float("nan"))
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "nothing left", "card", "facts"])
-def test_a_damaged_artefact_is_set_aside_named_and_can_be_made_again(tmp_path, damage):
-    store = Store(tmp_path)
-    store.save(KEY, _artefact(), {})
-    data, card = store.folder(KEY) / DATA, store.folder(KEY) / "card.json"
-    if damage == "flip":
-        raw = bytearray(data.read_bytes())
-        raw[-1] ^= 1
-        data.write_bytes(raw)
-    elif damage == "truncate":
-        data.write_bytes(data.read_bytes()[:-4])
-    elif damage == "nothing left":
-        data.write_bytes(b"")
-    elif damage == "card":
-        card.write_text("{")
-    else:
-        changed = json.loads(card.read_text())
-        changed["facts"]["n"] = 3
-        card.write_text(json.dumps(changed))
-    with pytest.raises(DamagedArtefactError, match=KEY[:12]):
-        store.load(KEY)
-    assert not store.has(KEY)
-    assert len(list((tmp_path / "aside").iterdir())) == 1
-    store.save(KEY, _artefact(), {})
-    assert store.load(KEY).facts["n"] == 2
-
-
 def test_two_writers_of_one_key_agree(tmp_path):
     first, second = Store(tmp_path), Store(tmp_path)
     first.save(KEY, _artefact(), {"who": 1})
@@ -74,6 +50,66 @@ def test_checkpoints_survive_until_the_work_is_done(tmp_path):
     assert (store.workdir(KEY) / "checkpoint").read_text() == "half"
     store.save(KEY, _artefact(), {})
     assert not (tmp_path / "work" / KEY).exists()
+
+
+@pytest.mark.parametrize("flush", [False, True])
+def test_a_killed_writer_leaves_nothing_that_counts_and_a_later_one_removes_it(tmp_path, flush):
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from bench.store import Artefact, Store\n"
+        "os.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"Store(Path(sys.argv[1])).save({KEY!r}, Artefact(), {{}}, flush={flush})\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    store = Store(tmp_path)
+    assert len(list((tmp_path / "new").iterdir())) == 1
+    assert not store.has(KEY)
+    being_written = tmp_path / "new" / f"{temporary_prefix()}x"
+    being_written.mkdir()
+    of_another_machine = tmp_path / "new" / f".new-00000000-{os.getpid()}-x"
+    of_another_machine.mkdir()
+    store.sweep()
+    assert set((tmp_path / "new").iterdir()) == {being_written, of_another_machine}
+    os.utime(of_another_machine, (1e9, 1e9))
+    store.sweep()
+    assert list((tmp_path / "new").iterdir()) == [being_written]
+
+
+def test_checkpoints_of_finished_work_are_removed_and_others_are_kept(tmp_path):
+    store, other = Store(tmp_path), digest("other work")
+    store.save(KEY, _artefact(), {})
+    for key in (KEY, other):
+        (store.workdir(key) / "checkpoint").write_text("half")
+    store.sweep()
+    assert [p.name for p in (tmp_path / "work").iterdir()] == [other]
+
+
+def test_what_cannot_be_written_is_a_fault_of_the_store_in_one_line(tmp_path):
+    (tmp_path / "file").write_text("x")
+    store = Store(tmp_path / "file")
+    assert not store.has(KEY)
+    for attempt in (lambda: store.save(KEY, _artefact(), {}), lambda: store.workdir(KEY)):
+        with pytest.raises(StoreError, match=r"cannot write to the store .*: Not a directory; make room"):
+            attempt()
+
+
+def test_a_key_that_another_process_stores_meanwhile_is_not_taken_for_damaged(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    real = Store._card
+
+    def slow(self, key):
+        try:
+            return real(self, key)
+        except FileNotFoundError:
+            Store(tmp_path).save(KEY, _artefact(), {"who": "another"})
+            raise
+
+    monkeypatch.setattr(Store, "_card", slow)
+    assert not store.has(KEY)
+    assert store.has(KEY)
+    assert not (tmp_path / "aside").exists()
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

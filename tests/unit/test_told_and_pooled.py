@@ -10,7 +10,7 @@ from test_rung_stages import UNITS, flip, people, unit
 
 from bench.cells import Cell, Environment, Recent, run_cell
 from bench.config import load_config
-from bench.engines.local import make_job
+from bench.engines.work import make_job
 from bench.errors import UsageError
 from bench.faces import GENDER, first_photos, most_people
 from bench.metrics.privacy import attribute_leak

@@ -12,7 +12,7 @@ from test_utkface import Tree as UtkTree
 
 from bench.cells import Cell, Environment, Recent
 from bench.config import load_config
-from bench.engines.local import make_job
+from bench.engines.work import make_job
 from bench.errors import UsageError
 from bench.faces import Faces
 from bench.planning.build import build

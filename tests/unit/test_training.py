@@ -124,7 +124,7 @@ def test_a_finished_network_is_not_trained_again(tmp_path: Path) -> None:
     first = train(tmp_path)
     second = train(tmp_path)
     assert second == (first[0], first[1], 0)
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob(".new-*"))
 
 
 def test_a_checkpoint_serves_only_the_training_that_made_it(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from bench.cells import Cell
 from bench.config import load_config
 from bench.datasets.synthetic import Synthetic
-from bench.engines.local import Outcome
+from bench.engines.outcome import Outcome
 from bench.planning.plan import Plan
 from bench.report.style import Look
 from bench.report.training_curves import Training, curve_table, training_figure, write_training_curves

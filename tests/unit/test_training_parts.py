@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from bench import distributed
 from bench.api import BenchError, Context, InputError
 from bench.cells import Environment, Recent
 from bench.config import RunConfig
-from bench.engines.local import make_job
+from bench.engines.work import make_job
 from bench.planning.build import build_fits
 from bench.store import Store
 from bench.training import (
@@ -131,10 +132,10 @@ def test_a_diverged_state_is_never_saved(tmp_path: Path) -> None:
             ctx=Context(workdir=tmp_path),
             save_seconds=0.0,
         )
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load
 
     (file,) = tmp_path.iterdir()
-    stored = load_file(file)
+    stored = load(file.read_bytes()[: -hashlib.sha256().digest_size])
     assert stored["further/done"] == 2
     assert all(np.isfinite(values).all() for values in stored.values())
 
@@ -164,6 +165,32 @@ def test_moments_come_back_in_the_order_in_memory_of_their_parameters(tmp_path: 
     Checkpoint(tmp_path, "c", [], {"m": again}, {"o": optimiser}).restore()
     step(again, optimiser, 2)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), again.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "of another work", "of another training"])
+def test_a_checkpoint_that_is_not_what_was_written_there_is_passed_over(
+    tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "work"
+    mine = Checkpoint(folder, "c", [], {"m": convolution()}, {})
+    mine.save(lambda: {"done": np.array(3)})
+    assert mine.path is not None
+    whole = mine.path.read_bytes()
+    if damage == "flip":
+        mine.path.write_bytes(whole[:-40] + bytes([whole[-40] ^ 1]) + whole[-39:])
+    elif damage in ("truncate", "empty"):
+        mine.path.write_bytes(whole[: len(whole) // 2 if damage == "truncate" else 0])
+    elif damage == "of another work":
+        mine.path = tmp_path / "other" / mine.path.name
+        mine.path.parent.mkdir()
+        mine.path.write_bytes(whole)
+    else:
+        mine.path = mine.path.with_name("d.checkpoint")
+        mine.path.write_bytes(whole)
+    assert mine.restore() == {}
+    assert "is damaged; this training begins anew" in capsys.readouterr().err
+    mine.save(lambda: {"done": np.array(4)})
+    assert mine.restore()["done"] == 4
 
 
 def test_only_the_first_process_saves_and_a_checkpoint_knows_their_number(
