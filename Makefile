@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile
 export OMP_NUM_THREADS := 1
 
-.PHONY: run test slow lint bench clean
+.PHONY: run test slow lint bench faults clean
 
 run: $(VENV)/.ready
 	$(BIN)/python -m bench run --methods all
@@ -19,6 +19,10 @@ slow: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -m benchmark -s
+
+# FAULT_KILLS kills (200), and every other fault; as much as an hour. Ends with a table of all.
+faults: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest tests/faults -m "faults or slow or not slow" -s
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

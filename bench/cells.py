@@ -51,7 +51,8 @@ class Cell:
 
     inputs: role -> key, all of which must be done. tolerated: role -> key of inputs whose failure this cell
     survives; the ones that are there join `inputs` before the work starts, so the key tells what was read.
-    title: for people. cost: rough seconds on one core, for the order of work and the time left.
+    title: for people. cost: rough seconds on one core, for the order of work and the time left. memory: rough
+    bytes of a worker at most during it, 0 where unknown, for what may be worked on side by side.
     """
 
     stage: str
@@ -61,6 +62,7 @@ class Cell:
     title: str = ""
     cost: float = 1.0
     version: int = 0
+    memory: float = 0.0
 
     @property
     def key(self) -> str:

@@ -112,11 +112,11 @@ def read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is no JSON: {error}; repeat the run's command") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise InputError(f"{path} is of another version than this one reads; repeat the run's command")
+    whole, least = (_RUN, _ANY) if path.name == RECORD else (_PUBLISHED, _ANY_PUBLISHED)
     # Of another schema the caller says so.
-    shape = _PUBLISHED if "runs" in found else _RUN
-    if found.get("schema") == SCHEMA_VERSION and (wrong := _misfit(found, shape)):
+    if wrong := _misfit(found, whole if found.get("schema") == SCHEMA_VERSION else least):
         raise InputError(f"{path} is not as this program wrote it: {wrong}; repeat the run's command")
-    return {"schema": None, **found}
+    return found
 
 
 def _misfit(found: Any, shape: Any, name: str = "it") -> str:
@@ -160,6 +160,9 @@ _PUBLISHED: dict[str, Any] = {
     "runs": [_RUN | {"outputs": [str]}],
     "files": {"*": str},
 }
+_ANY: dict[str, Any] = {"schema": int}
+_ANY_PUBLISHED: dict[str, Any] = {"schema": int, "photographs": bool, "files": {"*": str}, "runs": list}
+"""Of any schema."""
 
 
 def commit() -> str:

@@ -86,7 +86,6 @@ def _execute_and_report(
 ) -> Outcome:
     """Make what is missing and write the report; what turns out damaged is named and made again."""
     store = Store(plan.config.store)
-    store.sweep()
     before = store.set_aside_so_far().keys()
     for attempt in range(MOST_DAMAGES + 1):
         outcome = execute(plan, say)

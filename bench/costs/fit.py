@@ -101,8 +101,8 @@ def _observed(sample: Sample) -> list[tuple[str, Mapping[str, float], float]]:
 def fitted(terms: Sequence[Mapping[str, float]], values: Sequence[float], quantity: str) -> Rates:
     """Non-negative least squares of relative deviations, then scaled so that their sum is met.
 
-    terms: of each cell, values: what it took. Where the cells have fewer sizes than there are terms, those
-    that grow least are left out: what cannot be told apart is taken to grow with the data.
+    terms: of each cell, values: what it took. Where the cells have fewer sizes than there are terms, the
+    first are left out: what cannot be told apart is put down to the last.
     """
     names, sizes = _told_apart(terms)
     matrix = np.array([[t.get(n, 0.0) for n in names] for t in terms], float)
@@ -151,7 +151,7 @@ def _steps(values: Iterable[float]) -> int:
 
 
 def _told_apart(terms: Sequence[Mapping[str, float]]) -> tuple[list[str], int]:
-    """Names of terms, from slow to fast growth, that the cells tell apart, and how many sizes they have."""
+    """Names of the last terms, as many as the cells tell apart, and how many sizes the cells have."""
     names = list(dict.fromkeys(name for t in terms for name, value in t.items() if value))
     sizes = max([1, *(_steps(t.get(name, 0.0) for t in terms) for name in names)])
     return (names[-sizes:] if sizes < len(names) else names) or [ONE], sizes

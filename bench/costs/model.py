@@ -27,6 +27,8 @@ _NEAR = 1.25
 """Own cells of one size speak for cells up to so many times larger or smaller."""
 _ENOUGH = 20
 """Cells in common with the reference from which this machine's pace is taken for stages it has not run."""
+_TRAININGS = {"fit": ("trained megapixels", 2.5), "auxiliary": ("step megapixels", 15_000.0)}
+"""Core-seconds a unit of a term: a `quick` method trains five minutes, an auxiliary one, at 64 px."""
 _PROCESS = 450e6
 """Bytes of a worker that has imported torch, where nothing was measured."""
 
@@ -117,11 +119,16 @@ class Model:
         return Figure(once + _PROCESS, GUESS)
 
     def _guess(self, work: Work) -> Figure:
-        """As other components of the stage take on average, else a figure for the whole stage."""
+        """As other components of the stage take on average, else a figure for the whole stage; of a training
+        by steps, which is like no other fit, as its steps are long."""
+        if found := _TRAININGS.get(work.stage):
+            term, each = found
+            if value := work.terms.get(term, 0.0) * each:
+                return Figure(value, GUESS)
         for rates in (self.own, self.shipped):
-            found = rates.get((work.stage, "", SECONDS))
-            if found and (value := found.at(work.terms)):
-                return Figure(value, GUESS, found.beyond(work.terms))
+            others = rates.get((work.stage, "", SECONDS))
+            if others and (value := others.at(work.terms)):
+                return Figure(value, GUESS, others.beyond(work.terms))
         return Figure(self.guesses.get(work.stage, 1.0), GUESS)
 
     def _near(self, work: Work) -> bool:

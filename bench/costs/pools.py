@@ -37,6 +37,9 @@ def counted(dataset: Dataset) -> Pools:
         people = found._listing.identities
         pools = found._people.pools
         return {pool: Made(len(names), len({people[n] for n in names})) for pool, names in pools.items()}
+    if dataset.id == "utkface":
+        people, dealt = found._images.people, found._dealt
+        return {pool: Made(len(names), len({people[n] for n in names})) for pool, names in dealt.items()}
     if isinstance(dataset, PhotoDataset):
         members = {pool: found._members(pool) for pool in dataset.pools()}
         return {p: Made(len(photos), len({x.identity for x in photos})) for p, photos in members.items()}

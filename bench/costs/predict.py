@@ -113,14 +113,19 @@ def _tasks(lines: Sequence[Line]) -> dict[str, Task]:
 
 
 def priced(plan: Plan) -> Plan:
-    """The plan with each cell's cost as the table that ships has it, in core-seconds: for the order of work
-    and the time left. As it was where nobody knows how many faces there are."""
+    """The plan with each cell's cost (core-seconds) and memory as the table that ships has them: for the
+    order of work, the time left and what fits side by side. As it was where nobody knows how many faces
+    there are."""
     try:
         works = plan_works(plan, Store(plan.config.store), set())
     except InputError:
         return plan
     model = Model.of((), shipped_table(), STAGE_COSTS)
-    cells = {key: replace(cell, cost=_price(model, works[key])) for key, cell in plan.cells.items()}
+    costs = estimate(works, {key: _needs(cell) for key, cell in plan.cells.items()}, model)
+    cells = {
+        key: replace(cell, cost=_price(model, works[key]), memory=costs[key].memory.value)
+        for key, cell in plan.cells.items()
+    }
     return replace(plan, cells=cells)
 
 

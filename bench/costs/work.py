@@ -51,9 +51,9 @@ class Work:
     """What one cell has to do.
 
     component: what does it; cells of one stage and component grow alike. terms: what its seconds are
-    proportional to, from what grows least to what grows most with the data. storage: the same of the bytes
-    that it leaves beside `known`, those that follow from the shapes of its arrays. held: bytes of matrices
-    that it keeps in memory while it works, beside what it reads and leaves.
+    proportional to; where cells of one size alone are known, all is put down to the last. storage: the same
+    of the bytes that it leaves beside `known`, those that follow from the shapes of its arrays. held: bytes
+    of matrices that it keeps in memory while it works, beside what it reads and leaves.
     passes: images that go through a network (a training step's counting once each), of `network`, the
     component that a table of `bench throughput` has a rate of: kind, name and variant; side in pixels.
     """
@@ -233,7 +233,9 @@ def _attack(params: Params, inputs: Mapping[str, Made]) -> Described:
     source = inputs[IMAGES] if IMAGES in inputs else inputs["embeddings"]
     n, learned = source.images, _samples(inputs)
     reader = IMAGES if IMAGES in inputs else "embeddings"
-    terms = {"images": n, "images x samples": n * learned}
+    read = {"images": n, "images x samples": n * learned}
+    # Where one size alone is known it is put down to the last: networks on images, kernels on embeddings.
+    terms = dict(reversed(read.items())) if reader == IMAGES else read
     units = len(params["units"])
     return f"{reader}: {_units(params)}", terms, {"images x attackers": n * units}, {"made": source}
 
@@ -249,9 +251,9 @@ def _rung(stage: str) -> Callable[[Params, Mapping[str, Made]], Described]:
         shown = some + read
         terms: Terms = {
             "folded": {"images x attackers": here.images * len(params["units"]), "pairs": some * samples},
-            "aware": {"samples x attributes": known * hunted, "images x samples": read * known},
+            "aware": {"images x samples": read * known, "samples x attributes": known * hunted},
             "neighbours": {"samples x attributes": known * hunted, "images x samples": read * known},
-            "recovery": {"images": shown, "images x samples": shown * samples},
+            "recovery": {"images x samples": shown * samples, "images": shown},
         }[stage]
         kernel = 24.0 * known * known if stage == "aware" else 0.0
         storage = {"images x attackers x attributes": here.images * max(1, len(params["units"])) * hunted}

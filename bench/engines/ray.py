@@ -10,6 +10,7 @@ data and weights are folders that every machine sees.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -127,13 +128,14 @@ def _unreachable(address: str, error: Exception) -> UsageError:
 
 @dataclass
 class _Place:
-    """An actor. starting: its answer that it is there. busy: the answer of the work under way; news: the
-    answer on how far it is, where it was asked. told_at: when."""
+    """An actor. starting: its answer that it is there. busy: the answer of the work under way, which takes
+    `memory` bytes; news: the answer on how far it is, where it was asked. told_at: when."""
 
     node: str
     kind: int
     actor: Any
     starting: Any
+    memory: float = 0.0
     busy: Any = None
     news: Any = None
     told_at: float = 0.0
@@ -156,6 +158,7 @@ class _Actors:
         self.actor_class = remote(concurrency_groups={"news": 1})(Worker)
         self.places: dict[int, _Place] = {}
         self.rooms: dict[str, tuple[int, ...]] = {}
+        self.memory: dict[str, float] = {}
         self.names: dict[str, str] = {}
         self.looks: dict[Any, tuple[str, Any]] = {}
         self.unfit: set[str] = set()
@@ -232,6 +235,7 @@ class _Actors:
         with_gpu = int(gpus / share + 1e-6) if self.environment.device == "cuda" else 0
         with_gpu = min(cpus, with_gpu)
         self.rooms[node] = (ON_GPU,) * with_gpu + (ANYWHERE,) * (cpus - with_gpu)
+        self.memory[node] = resources.get("memory", math.inf)
 
     def _fill(self) -> None:
         """Start an actor in every room that has none, machine by machine, up to the places asked for."""
@@ -296,16 +300,28 @@ class _Actors:
         return ON_GPU if self.environment.device == "cuda" and cell.stage not in WITHOUT_DEVICE else ANYWHERE
 
     def free(self, cell: Cell) -> int | None:
-        need = self.need(cell)
+        need, taken = self.need(cell), self._taken()
         fitting = [
             (place.kind, number)
             for number, place in self.places.items()
-            if place.kind >= need and place.starting is None and place.busy is None
+            if place.kind >= need
+            and place.starting is None
+            and place.busy is None
+            and (place.node not in taken or taken[place.node] + cell.memory <= self.memory[place.node])
         ]
         return min(fitting)[1] if fitting else None
 
+    def _taken(self) -> dict[str, float]:
+        """Bytes of memory that the work under way takes, by machine; a machine without any is not there."""
+        taken: dict[str, float] = {}
+        for place in self.places.values():
+            if place.busy is not None:
+                taken[place.node] = taken.get(place.node, 0.0) + place.memory
+        return taken
+
     def start(self, place: int, cell: Cell) -> None:
         found = self.places[place]
+        found.memory = cell.memory
         found.busy = found.actor.work.options(name=cell.title or cell.stage).remote(cell)
         found.told_at = time.monotonic()
 

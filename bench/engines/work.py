@@ -68,7 +68,7 @@ def attempt(
         return Report("unwritable", str(error))
     except BenchError as error:
         return Report("failed", str(error), details=traceback.format_exc())
-    except Exception as error:  # a bug in one component is that cell's failure, not the run's
+    except (Exception, SystemExit) as error:  # a bug in a component is its cell's failure, not the run's
         if isinstance(error, OSError) and (told := no_room(error)):
             return Report("unwritable", told)
         return Report("failed", f"{type(error).__name__}: {error}", details=traceback.format_exc())

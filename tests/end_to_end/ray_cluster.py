@@ -36,11 +36,11 @@ class Cluster:
             "RAY_health_check_initial_delay_ms": "1000",
         }
         self.started: list[psutil.Process] = []
-        self.address = f"127.0.0.1:{_free_port()}"
+        self.address = f"127.0.0.1:{free_port()}"
         port = self.address.partition(":")[2]
         self._start(
             "--head", f"--port={port}", f"--temp-dir={self.folder}", "--num-cpus=0",
-            f"--ray-client-server-port={_free_port()}", "--include-dashboard=false",
+            f"--ray-client-server-port={free_port()}", "--include-dashboard=false",
         )  # fmt: skip
 
     def join(self, *, before: Sequence[str] = ()) -> psutil.Process:
@@ -101,7 +101,15 @@ def _command(process: psutil.Process) -> str:
         return ""
 
 
-def _free_port() -> int:
+def end_group(process: subprocess.Popen) -> None:
+    """Whatever is left of a command that was started in a session of its own, and of what it started."""
+    for left in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getsid(left.pid) == process.pid:
+                left.kill()
+
+
+def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]

@@ -35,6 +35,8 @@ def main(given: Sequence[str] | None = None) -> int:
     from .parsers import PARSERS
 
     names = chosen.parser or list(PARSERS)
+    if unknown := sorted(set(names) - set(PARSERS)):
+        sys.exit(f"no parser {', '.join(unknown)}; there are: {', '.join(PARSERS)}")
     failed, total = 0, Counter[str]()
     for name in names:
         work = _in_child if chosen.guided else _at_random

@@ -72,13 +72,16 @@ class Series:
     def run(self, wanted: int) -> None:
         """Kill until `wanted` points were hit; then let the command end, and look at what it left."""
         while len(self.kills) < wanted:
-            if self._pass(wanted - len(self.kills)):
+            ended_well = self._pass(wanted - len(self.kills))
+            if ended_well:
                 self._look()
+            if not ended_well and len(self.kills) >= wanted:
+                self._to_the_end()
+                self._look()
+            elif ended_well and len(self.kills) < wanted:
                 self._lose_a_part()
             counts = Counter(f"{kill.victim}, {kill.stage}" for kill in self.kills)
             self.say(f"{len(self.kills)} kills in {self._passes} runs: {dict(sorted(counts.items()))}")
-        self._to_the_end()
-        self._look()
 
     # -- one run of the command --------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from types import FrameType
 import numpy as np
 from throughput_tables import gpu_rows, write_table
 
-from bench import data_check, discover, record
+from bench import data_check, discover
 from bench.config import load_config
 from bench.datasets._aligned import decode_jpeg, image_source
 from bench.errors import BenchError
@@ -281,9 +281,9 @@ PARSERS: Mapping[str, Parser] = {
 
 def _compared(root: Path) -> object:
     """All that `compare` makes of a record."""
-    from bench.compare import changes, refusals
+    from bench.compare import Run, changes, refusals
 
-    found = record.read(root / "run" / "run.json")
+    found = Run.read(root / "run").record
     return list(changes(found, found)), refusals(found, found)
 
 

@@ -18,6 +18,9 @@ from .bad_files import SITE
 from .bad_inputs import TABLE, Bad
 from .counting import counted
 
+SLOW = ("command line", "components")
+"""Areas whose rows import and draw so much that they take the most of the time."""
+
 
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
@@ -55,16 +58,24 @@ def test_the_table_has_a_hundred_rows_of_different_names() -> None:
     assert [name for name, n in Counter((b.area, b.name) for b in TABLE).items() if n > 1] == []
 
 
-@pytest.mark.parametrize("bad", TABLE, ids=[f"{b.area}: {b.name}" for b in TABLE])
+def _row(bad: Bad) -> object:
+    return pytest.param(
+        bad, id=f"{bad.area}: {bad.name}", marks=[pytest.mark.slow] if bad.area in SLOW else []
+    )
+
+
+@pytest.mark.parametrize("bad", [_row(bad) for bad in TABLE])
 def test_a_bad_input_is_refused_by_name_and_nothing_else_happens(
     bad: Bad,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     no_weights: None,
-    installed: None,
+    request: pytest.FixtureRequest,
 ) -> None:
     bad.make(tmp_path)
+    if (tmp_path / SITE).exists():
+        request.getfixturevalue("installed")
     monkeypatch.chdir(tmp_path)
     before = _tree(tmp_path)
     if isinstance(bad.run, str):

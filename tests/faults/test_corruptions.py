@@ -16,7 +16,7 @@ from .command import Command, checkout, different, trouble
 from .corruptions import HARMLESS, OF_ANY_FILE, OF_ARTEFACTS, CellHarm, cut, flip, make_folder, write
 from .counting import counted
 
-_AT_ONCE = 9
+_AT_ONCE = 16
 """Harms to as many artefacts before the command is repeated: each is named by itself."""
 
 
@@ -69,7 +69,7 @@ def _harmed(command: Command, harms: dict[str, CellHarm], first: int) -> dict[st
     store = Store(command.store)
     by_stage = sorted(store.stored(), key=lambda key: (store.card(key)["provenance"]["stage"], key))
     spare, keys = by_stage[0], by_stage[1:]
-    chosen = {name: keys[(first + 4 * n) % len(keys)] for n, name in enumerate(harms)}
+    chosen = {name: keys[(first + 5 * n) % len(keys)] for n, name in enumerate(harms)}
     assert len(set(chosen.values())) == len(harms)
     for name, key in chosen.items():
         harms[name](store.folder(key), store.folder(spare))

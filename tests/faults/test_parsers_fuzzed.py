@@ -25,7 +25,7 @@ HARMS = st.lists(
     min_size=1,
     max_size=5,
 )
-_FEW, _MANY = 15, 150
+_FEW, _MANY = 15, 100
 _MOST_MEMORY = 1_500_000
 """Kilobytes that all parsers together may take more than before, whatever a file announces."""
 

@@ -23,6 +23,8 @@ STAGE = """
             file.write("x")
         if p.get("error"):
             raise InputError("it does not work")
+        if p.get("exit"):
+            raise SystemExit(0)
         if p.get("die") and os.path.getsize(log) <= p["die"]:
             os._exit(9)
         value = p["value"] + sum(int(job.artefact(r).arrays["v"][0]) for r in job.cell.inputs)
@@ -128,6 +130,15 @@ def test_a_worker_that_dies_is_replaced_and_its_cell_tried_once_more(work):
     assert failure.cell.title == "hopeless"
     assert "died twice (exit code 9)" in failure.message
     assert work.runs("hopeless") == 2
+
+
+def test_a_component_that_exits_has_failed_and_its_worker_goes_on(work):
+    work.add("leaver", exit=True)
+    work.add("other")
+    outcome = work.run(workers=1)
+    assert "SystemExit" in outcome.failures[work.cells["leaver"].key].message
+    assert work.runs("leaver") == 1
+    assert work.value(outcome, "other") == 1
 
 
 def test_a_damaged_input_is_made_again(work):

@@ -81,6 +81,7 @@ def test_a_machine_has_places_for_its_cpus_of_which_some_have_a_gpu(
 @needs_ray
 def test_cells_that_compute_on_the_gpu_wait_for_one_and_others_leave_it_free(tmp_path):
     actors = ray._Actors(Environment(tmp_path, device="cuda"), ray.Cluster(), print, {})
+    actors._make_room("node", {"CPU": 2.0, "GPU": 1.0})
     for number, kind in enumerate((ray.ON_GPU, ray.ANYWHERE)):
         actors.places[number] = ray._Place("node", kind, actor=None, starting=None)
     fit, score = Cell("fit", {}), Cell("score", {})
@@ -89,6 +90,22 @@ def test_cells_that_compute_on_the_gpu_wait_for_one_and_others_leave_it_free(tmp
     assert actors.free(score) == 0
     actors.places[0].busy = "something"
     assert actors.free(fit) is actors.free(score) is None
+
+
+@needs_ray
+def test_cells_run_side_by_side_on_a_machine_as_its_memory_allows(tmp_path):
+    actors = ray._Actors(Environment(tmp_path), ray.Cluster(), print, {})
+    actors._make_room("node", {"CPU": 3.0, "memory": 10e9})
+    actors._make_room("other", {"CPU": 1.0, "memory": 1e9})
+    for number, machine in enumerate(("node", "node", "node", "other")):
+        actors.places[number] = ray._Place(machine, ray.ANYWHERE, actor=None, starting=None)
+    large, small = Cell("fit", {}, memory=6e9), Cell("score", {}, memory=3e9)
+    actors.places[0].busy, actors.places[0].memory = "something", large.memory
+    assert actors.free(small) == 1
+    assert actors.free(large) == 3  # too large for it, but nothing else is there: it may try
+    actors.places[3].busy = "something"
+    assert actors.free(large) is None
+    assert actors.free(small) == 1
 
 
 def look(tmp_path, wanted=None, **changed):

@@ -296,7 +296,7 @@ def test_a_jpeg_that_lost_a_part_of_its_codes_is_refused_and_never_filled_in(exi
     data = ordinary("RGB", exif=turned)
     start = data.index(b"\xff\xda") + 14
     spoilt = data[: start + 40] + data[-2:]
-    with pytest.raises(UnreadablePhotoError, match="damaged: .*premature end"):
+    with pytest.raises(UnreadablePhotoError, match=r"damaged: .*premature end"):
         decode(spoilt)
 
 

@@ -5,9 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from bench.commands.store import app as store_commands
 from bench.files import temporary_prefix, write_atomically
-from bench.store import Artefact, Store, StoreError, canonical_json, digest
+from bench.store import DATA, Artefact, Store, StoreError, canonical_json, digest
 
 KEY = digest("some work")
 
@@ -110,6 +112,25 @@ def test_a_key_that_another_process_stores_meanwhile_is_not_taken_for_damaged(tm
     assert not store.has(KEY)
     assert store.has(KEY)
     assert not (tmp_path / "aside").exists()
+
+
+def test_the_command_finds_what_nobody_has_read_and_says_how_much_room_all_takes(tmp_path):
+    store, other = Store(tmp_path), digest("other work")
+    for key in (KEY, other):
+        store.save(key, _artefact(), {"stage": "fit"})
+    data = store.folder(KEY) / DATA
+    data.write_bytes(data.read_bytes()[:-1] + b"\xff")
+    command = CliRunner()
+    found = command.invoke(store_commands, ["size", "--store", str(tmp_path)])
+    assert "2  fit" in found.output
+    found = command.invoke(store_commands, ["verify", "--store", str(tmp_path)])
+    assert found.exit_code == 1
+    assert f"damaged {KEY[:12]}: its bytes do not match its checksum; set aside" in found.output
+    assert "1 ok, 1 damaged" in found.output
+    assert command.invoke(store_commands, ["prune", "--store", str(tmp_path)]).exit_code == 0
+    assert not (tmp_path / "aside").exists()
+    found = command.invoke(store_commands, ["verify", "--store", str(tmp_path)])
+    assert (found.exit_code, store.stored()) == (0, [other])
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
