@@ -97,6 +97,7 @@ def _execute_and_report(
             if attempt == MOST_DAMAGES:
                 raise
             say(str(error))
+    store.sweep()  # once more: workers that died in this very run leave something too
     titles = {key: plan.cells[planned].title for planned, key in outcome.done.items()}
     for name, (key, reason) in store.set_aside_so_far().items():
         if name not in before:

@@ -57,7 +57,7 @@ class Bench:
         found = match.run(make_job(cell, self.store, environment, Recent(0), lambda *_: None))
         for key in inputs.values():
             if key != self.faces:
-                self.store.set_aside(key)
+                self.store.set_aside(key, "read")
         return found
 
 

@@ -64,28 +64,18 @@ def _shoot(shot):
 
 
 def _turn(shift, jump):
-    import datetime
+    """Turn what `time` tells; what C code asks of the system stays, as the program asks nothing else."""
     import time
 
     looks = [0]
-    now, now_ns, day = time.time, time.time_ns, datetime.datetime
+    now, now_ns = time.time, time.time_ns
 
     def seconds():
         looks[0] += 1
         return shift + jump * (looks[0] % 7)
 
-    class Turned(day):
-        @classmethod
-        def now(cls, tz=None):
-            return day.fromtimestamp(time.time(), tz)
-
-        @classmethod
-        def utcnow(cls):
-            return day.fromtimestamp(time.time(), datetime.UTC).replace(tzinfo=None)
-
     time.time = lambda: now() + seconds()
     time.time_ns = lambda: now_ns() + int(seconds() * 1e9)
-    datetime.datetime = Turned
 
 
 if "FAULT_SHOT" in os.environ:
