@@ -86,6 +86,7 @@ def _execute_and_report(
 ) -> Outcome:
     """Make what is missing and write the report; what turns out damaged is named and made again."""
     store = Store(plan.config.store)
+    store.sweep()
     before = store.set_aside_so_far().keys()
     for attempt in range(MOST_DAMAGES + 1):
         outcome = execute(plan, say)
@@ -97,7 +98,7 @@ def _execute_and_report(
             if attempt == MOST_DAMAGES:
                 raise
             say(str(error))
-    store.sweep()  # once more: workers that died in this very run leave something too
+    store.sweep()  # once more: workers that died in this very run leave something as well
     titles = {key: plan.cells[planned].title for planned, key in outcome.done.items()}
     for name, (key, reason) in store.set_aside_so_far().items():
         if name not in before:

@@ -34,7 +34,7 @@ _EVENTS = (
     "in the report",
 )
 _HANGS_SECONDS = 1500.0
-_MOST_OF_WORKERS = 4
+_MOST_OF_WORKERS = 12
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Series:
         skip = self.chance.randint(0, 40 if kind == "in the report" else 12)
         if "checkpoint" in kind:
             skip = 0
-        number = min(most, 3 if victim == WORKER else 1)
+        number = min(most, 6 if victim == WORKER else 1)
         return {"kind": kind, "victim": victim, "skip": skip, "most": number}
 
     def _kill(self, run: _Run, victim: str) -> int:
