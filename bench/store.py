@@ -90,11 +90,8 @@ class Store:
         return self.root / "cells" / key[:2] / key
 
     def workdir(self, key: str) -> Path:
-        """Where the work on `key` may keep checkpoints; survives an interruption. Raises StoreError."""
-        path = self.root / "work" / key
-        with self._writing():
-            path.mkdir(parents=True, exist_ok=True)
-        return path
+        """Where the work on `key` may keep checkpoints; whoever does makes it. Survives an interruption."""
+        return self.root / "work" / key
 
     def has(self, key: str) -> bool:
         """Whether `key` is done: its card is there and speaks of a data file of the right size.

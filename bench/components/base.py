@@ -38,8 +38,9 @@ class Context:
     seed: the only source of randomness a component may use.
     device: torch device string.
     precision: in which networks are trained, `fp32` or `bf16`.
-    workdir: a folder for checkpoints of this very unit of work: what is written here is found again
-        when an interrupted call is repeated, and is deleted once the call has succeeded. None: no resume.
+    workdir: a folder for checkpoints of this very unit of work, to be made by who needs it: what is written
+        there is found again when an interrupted call is repeated, and is deleted once the call has succeeded.
+        None: no resume.
     weights: the folder of pretrained files, or None.
     through: `through(network)(images)` calls a matcher's network; a run that asked for the fastest path puts
         one here.

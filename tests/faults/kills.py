@@ -196,8 +196,12 @@ class _Run:
         self.command, self.log, self.shot = command, log, shot
         self.began = time.monotonic()
         places = {"log": f"{log}.shot", "store": str(command.store), "out": str(command.out)}
+        self._fired, self._before, self._busy = 0, self._stored(), False
         self.process: subprocess.Popen[bytes] = command.start(log, FAULT_SHOT=json.dumps(shot | places))
-        self._fired = 0
+
+    def _stored(self) -> int:
+        """Cells that are done."""
+        return sum(1 for _ in (self.command.store / "cells").glob("*/*"))
 
     def age(self) -> float:
         """Seconds since it was started."""
@@ -224,7 +228,8 @@ class _Run:
             return "in the report"
         if " cells computed" in said:
             return "between work and report"
-        if not any((self.command.store / "work").glob("*")):
+        if not self._busy:
+            self._busy = self._stored() != self._before
             return "start of workers"
         if any((self.command.store / "new").glob("*")):
             return "while storing"
