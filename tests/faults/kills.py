@@ -34,7 +34,7 @@ _EVENTS = (
     "in the report",
 )
 _HANGS_SECONDS = 1500.0
-_MOST_OF_WORKERS = 12
+_MOST_OF_WORKERS = 6
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Series:
             if seen == "planning" and stage != seen:
                 self._planning = max(1.0, run.age())
             if stage != seen and not early:
-                if stage == "start of workers":
+                if stage == "before the first result":
                     due = time.monotonic() + self.chance.uniform(0, 6)
                 elif stage == "in the report":
                     killed = sum(kill.stage == stage for kill in self.kills)
@@ -116,7 +116,7 @@ class Series:
                 elif fatal or early:
                     self._kill(run, self.chance.choice((PARENT, PARENT, ALL)))
                     break
-                due = time.monotonic() + self.chance.uniform(0.2, 4 if mild else 15)
+                due = time.monotonic() + self.chance.uniform(0.5, 8 if mild else 15)
             time.sleep(0.01)
         status = run.process.wait()
         self._note(run)
@@ -129,7 +129,7 @@ class Series:
         skip = self.chance.randint(0, 40 if kind == "in the report" else 12)
         if "checkpoint" in kind:
             skip = 0
-        number = min(most, 6 if victim == WORKER else 1)
+        number = min(most, 3 if victim == WORKER else 1)
         return {"kind": kind, "victim": victim, "skip": skip, "most": number}
 
     def _kill(self, run: _Run, victim: str) -> int:
@@ -230,7 +230,7 @@ class _Run:
             return "between work and report"
         if not self._busy:
             self._busy = self._stored() != self._before
-            return "start of workers"
+            return "before the first result"
         if any((self.command.store / "new").glob("*")):
             return "while storing"
         return "in a cell"

@@ -34,7 +34,7 @@ def _series(folder: Path, arguments: tuple[str, ...], kills: int) -> None:
 
 @pytest.mark.slow
 def test_a_few_kills_of_a_small_run(tmp_path):
-    _series(tmp_path, SMALL, 10)
+    _series(tmp_path, SMALL, 6)
 
 
 @pytest.mark.faults
