@@ -76,6 +76,11 @@ class Cell:
             }
         )
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys of all that it reads or would read, once for each role."""
+        return (*self.inputs.values(), *self.tolerated.values())
+
     def without(self, failed: set[str]) -> Cell:
         """This cell with every tolerated input either read or, when it failed, left out."""
         there = {role: key for role, key in self.tolerated.items() if key not in failed}

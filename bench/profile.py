@@ -61,7 +61,7 @@ def _last_chain(planned: Mapping[str, Cell], spent: Mapping[str, Spent]) -> list
     chain = [max(spent, key=lambda key: spent[key].ended)]
     while True:
         cell = planned[chain[-1]]
-        inputs = [key for key in (*cell.inputs.values(), *cell.tolerated.values()) if key in spent]
+        inputs = [key for key in cell.needs if key in spent]
         if not inputs:
             return chain[::-1]
         chain.append(max(inputs, key=lambda key: spent[key].ended))

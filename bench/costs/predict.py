@@ -74,7 +74,7 @@ def predict(
     table = read_table(rates) if rates else shipped_table()
     samples = samples_of(config.store) if samples is None else samples
     model = Model.of(samples, table, STAGE_COSTS)
-    reads = {key: _needs(cell) for key, cell in plan.cells.items()}
+    reads = {key: cell.needs for key, cell in plan.cells.items()}
     costs = estimate(works, reads, model)
     notes = [_sources(table, len(samples), rates)]
     found = None
@@ -106,7 +106,7 @@ def elapsed_on(found: Prediction, workers: int) -> float:
 
 def _tasks(lines: Sequence[Line]) -> dict[str, Task]:
     return {
-        line.key: Task(line.cost.core_seconds.value, line.cost.gpu_seconds.value, _needs(line.cell))
+        line.key: Task(line.cost.core_seconds.value, line.cost.gpu_seconds.value, line.cell.needs)
         for line in lines
         if not line.done
     }
@@ -121,16 +121,12 @@ def priced(plan: Plan) -> Plan:
     except InputError:
         return plan
     model = Model.of((), shipped_table(), STAGE_COSTS)
-    costs = estimate(works, {key: _needs(cell) for key, cell in plan.cells.items()}, model)
+    costs = estimate(works, {key: cell.needs for key, cell in plan.cells.items()}, model)
     cells = {
-        key: replace(cell, cost=_price(model, works[key]), memory=costs[key].memory.value)
+        key: replace(cell, cost=max(_LEAST, costs[key].core_seconds.value), memory=costs[key].memory.value)
         for key, cell in plan.cells.items()
     }
     return replace(plan, cells=cells)
-
-
-def _price(model: Model, work: Work) -> float:
-    return max(_LEAST, model.seconds(work).value)
 
 
 def plan_works(plan: Plan, store: Store, done: set[str]) -> dict[str, Work]:
@@ -148,10 +144,6 @@ def plan_works(plan: Plan, store: Store, done: set[str]) -> dict[str, Work]:
                 faces = pool_of(pools, cell.params, cell.title)
         works[key] = work_of(cell.stage, cell.params, inputs, faces)
     return works
-
-
-def _needs(cell: Cell) -> tuple[str, ...]:
-    return (*cell.inputs.values(), *cell.tolerated.values())
 
 
 def _accelerated(

@@ -119,7 +119,7 @@ class _Schedule:
         self.cells.clear()
         self.ready.clear()
         self.open = {
-            key: sum(need in self.planned and need not in settled for need in _needs(cell))
+            key: sum(need in self.planned and need not in settled for need in cell.needs)
             for key, cell in self.planned.items()
             if key not in settled and key not in running
         }
@@ -245,15 +245,11 @@ class _Schedule:
         self._take_stock()
 
 
-def _needs(cell: Cell) -> list[str]:
-    return [*cell.inputs.values(), *cell.tolerated.values()]
-
-
 def _readers(planned: Mapping[str, Cell]) -> dict[str, list[str]]:
     """The cells that read each one, once for each role they read it in."""
     readers: dict[str, list[str]] = {key: [] for key in planned}
     for key, cell in planned.items():
-        for need in _needs(cell):
+        for need in cell.needs:
             if need in readers:
                 readers[need].append(key)
     return readers

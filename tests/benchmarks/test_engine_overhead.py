@@ -122,17 +122,10 @@ def cluster(stage: None) -> Iterator[Any]:
     if importlib.util.find_spec("ray") is None:
         pytest.skip("Ray is not installed")
     sys.path.append(str(Path(__file__).parents[1] / "end_to_end"))
-    from ray_cluster import Cluster
+    from ray_cluster import two_machines
 
-    found = Cluster()
-    try:
-        found.wait_for(0)
-        for number in (1, 2):
-            found.join()
-            found.wait_for(number)
+    with two_machines() as found:
         yield found
-    finally:
-        found.stop()
 
 
 def test_the_same_on_a_ray_cluster(

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -113,3 +113,17 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
+
+
+@contextlib.contextmanager
+def two_machines() -> Iterator[Cluster]:
+    """A cluster with two nodes that are there, stopped at the end."""
+    found = Cluster()
+    try:
+        found.wait_for(0)
+        for number in (1, 2):
+            found.join()
+            found.wait_for(number)
+        yield found
+    finally:
+        found.stop()

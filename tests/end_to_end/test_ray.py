@@ -16,7 +16,7 @@ from tutorial import text_of
 
 pytest.importorskip("ray", reason="Ray is not installed")
 
-from ray_cluster import Cluster, end_group, free_port
+from ray_cluster import Cluster, end_group, free_port, two_machines
 
 RUN = [
     "run", "--methods", "original,blur", "--dataset", "synthetic", "--attackers", "knn,svm",
@@ -46,15 +46,8 @@ def alone(here):
 
 @pytest.fixture(scope="module")
 def cluster():
-    found = Cluster()
-    try:
-        found.wait_for(0)
-        for number in (1, 2):
-            found.join()
-            found.wait_for(number)
+    with two_machines() as found:
         yield found
-    finally:
-        found.stop()
 
 
 def started(folder: Path, cluster: Cluster, name: str, *, told: bool = True) -> subprocess.Popen:

@@ -6,9 +6,20 @@ from typing import Any
 
 import pytest
 
+from .command import Command, checkout
 from .counting import Counted, lines, take
 
 _PROPERTY = "fault"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Command, dict[str, bytes]]:
+    """A command that has run, its results by path."""
+    folder = tmp_path_factory.mktemp("finished")
+    command = Command(checkout(folder), folder / "store", folder / "out")
+    status, said = command.finish()
+    assert status == 0, said[-3000:]
+    return command, command.results()
 
 
 @pytest.hookimpl(tryfirst=True)

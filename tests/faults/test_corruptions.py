@@ -12,22 +12,12 @@ import pytest
 
 from bench.store import Store
 
-from .command import Command, checkout, different, trouble
+from .command import Command, different, trouble
 from .corruptions import HARMLESS, OF_ANY_FILE, OF_ARTEFACTS, CellHarm, cut, flip, make_folder, write
 from .counting import counted
 
 _AT_ONCE = 16
 """Harms to as many artefacts before the command is repeated: each is named by itself."""
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A command that has run, its results by path."""
-    folder = tmp_path_factory.mktemp("finished")
-    command = Command(checkout(folder), folder / "store", folder / "out")
-    status, said = command.finish()
-    assert status == 0, said[-3000:]
-    return command, command.results()
 
 
 @pytest.fixture

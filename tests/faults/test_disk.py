@@ -16,19 +16,9 @@ from bench.store import Artefact, Store, StoreError, digest
 from bench.user_photos.photo import Task
 from bench.user_photos.processes import _attempt as protect_photo
 
-from .command import Command, checkout, different, trouble
+from .command import Command, different, trouble
 from .counting import counted
 from .places import change, small_disk
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A command that has run, its results by path."""
-    folder = tmp_path_factory.mktemp("finished")
-    command = Command(checkout(folder), folder / "store", folder / "out")
-    status, said = command.finish()
-    assert status == 0, said[-3000:]
-    return command, command.results()
 
 
 def _refused(command: Command, *words: str, status: int = 1) -> None:

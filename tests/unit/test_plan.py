@@ -40,7 +40,7 @@ def test_inputs_come_before_their_readers():
     planned = plan(methods=("all",))
     seen = set()
     for key, cell in planned.cells.items():
-        needs = [*cell.inputs.values(), *cell.tolerated.values()]
+        needs = cell.needs
         assert set(needs) <= seen, cell.title
         seen.add(key)
 
